@@ -1,0 +1,64 @@
+//! The canonical encoding (R20), and the only place that knows bincode.
+//!
+//! Little-endian fixed-width integers, lists with a 64-bit length, no maps, no floats. bincode 2.0.1 is no longer
+//! maintained (RUSTSEC-2025-0141); the version is pinned, the types it is asked to decode are ours, and what it
+//! accepts is encoded again and compared, so that a value has exactly one encoding.
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// No encoded value is larger than this many bytes.
+pub const MAX_ENCODED_BYTES: usize = 64 << 20;
+
+const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<MAX_ENCODED_BYTES>> =
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<MAX_ENCODED_BYTES>();
+
+/// Why bytes are not the canonical encoding of a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end early, claim a length beyond the end or the limit, or hold an impossible value.
+    #[error("malformed encoding: {0}")]
+    Malformed(String),
+    /// Bytes are left over, or another encoding of the same value is the canonical one.
+    #[error("not the canonical encoding")]
+    NotCanonical,
+}
+
+/// The canonical encoding of a value.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Writing into memory fails only for types that have no encoding at all (a sequence of unknown length);
+    // none of ours is one, and such a type would fail its first test.
+    bincode::serde::encode_to_vec(value, CONFIGURATION).unwrap_or_default()
+}
+
+/// Decodes a value, refusing every encoding but the canonical one.
+pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, consumed): (T, usize) = bincode::serde::decode_from_slice(bytes, CONFIGURATION).map_err(malformed)?;
+    if consumed != bytes.len() {
+        return Err(DecodeError::NotCanonical);
+    }
+    let mut comparison = Comparison { expected: bytes };
+    bincode::serde::encode_into_writer(&value, &mut comparison, CONFIGURATION).map_err(|_| DecodeError::NotCanonical)?;
+    if !comparison.expected.is_empty() {
+        return Err(DecodeError::NotCanonical);
+    }
+    Ok(value)
+}
+
+fn malformed(error: bincode::error::DecodeError) -> DecodeError {
+    DecodeError::Malformed(error.to_string())
+}
+
+/// A writer that compares what is written with what was received, without a copy.
+struct Comparison<'a> {
+    expected: &'a [u8],
+}
+
+impl Writer for &mut Comparison<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.expected = self.expected.strip_prefix(bytes).ok_or(EncodeError::Other("not canonical"))?;
+        Ok(())
+    }
+}

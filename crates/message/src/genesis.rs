@@ -1,0 +1,327 @@
+use crate::{ClientId, ReplicaId, Request, RequestRefusal, Signed, View, codec};
+use pbft_crypto::{Digest, PublicKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What a cluster is: the document that its organisations share and whose hash is the cluster id (R1).
+/// Addresses are not part of it; they live in each replica's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Genesis {
+    /// A name for people.
+    pub name: String,
+    /// A cluster for tests: development keys and lying replicas are allowed.
+    pub test_network: bool,
+    /// The rules' numbers.
+    pub parameters: Parameters,
+    /// What the replicated service is.
+    pub service: ServiceParameters,
+    /// The replicas, in the order of their numbers.
+    pub replicas: Vec<ReplicaEntry>,
+    /// The keys of operators, who may change clients and membership (R8, R22).
+    pub operators: Vec<PublicKey>,
+    /// The first clients.
+    pub clients: Vec<ClientEntry>,
+}
+
+/// A replica's public keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaEntry {
+    /// Signs votes.
+    pub signing_key: PublicKey,
+    /// Authenticates connections.
+    pub transport_key: PublicKey,
+}
+
+/// A client's public keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientEntry {
+    /// Signs requests; it is the client's name.
+    pub signing_key: ClientId,
+    /// Authenticates connections.
+    pub transport_key: PublicKey,
+}
+
+/// Numbers that all replicas must agree on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// K: a checkpoint every so many sequence numbers (R9).
+    pub checkpoint_interval: u64,
+    /// k: how far the high watermark lies above the low one; at least 2K.
+    pub log_window: u64,
+    /// W: how many requests a client may have in flight (R8).
+    pub requests_in_flight: usize,
+    /// The largest request, in encoded bytes.
+    pub max_request_bytes: usize,
+    /// The most operations in a request.
+    pub max_operations: usize,
+    /// The largest batch, in encoded bytes.
+    pub max_batch_bytes: usize,
+    /// The most clients.
+    pub max_clients: usize,
+    /// The most bytes of results kept for retries, over all clients (R8).
+    pub max_cached_result_bytes: usize,
+}
+
+/// Which service is replicated, and its limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceParameters {
+    /// `kv`, `null`, or the name of your own.
+    pub name: String,
+    /// The longest key, in bytes.
+    pub max_key_bytes: usize,
+    /// The longest value, in bytes.
+    pub max_value_bytes: usize,
+    /// The most entries in the answer to a range.
+    pub max_range_entries: usize,
+    /// The most bytes in the results of one request.
+    pub max_result_bytes: usize,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            checkpoint_interval: 64,
+            log_window: 256,
+            requests_in_flight: 256,
+            max_request_bytes: 2 << 20,
+            max_operations: 1024,
+            max_batch_bytes: 4 << 20,
+            max_clients: 10_000,
+            max_cached_result_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for ServiceParameters {
+    fn default() -> Self {
+        Self {
+            name: "kv".to_owned(),
+            max_key_bytes: 4 << 10,
+            max_value_bytes: 1 << 20,
+            max_range_entries: 1000,
+            max_result_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Why a genesis describes no cluster.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// PBFT needs four replicas to survive one liar.
+    #[error("the genesis names {0} replicas: at least 4 are needed to survive one that lies")]
+    TooFewReplicas(usize),
+    /// More than the signature lists are dimensioned for.
+    #[error("the genesis names {0} replicas: at most 100 are supported")]
+    TooManyReplicas(usize),
+    /// One key stands twice.
+    #[error("key {0} stands twice in the genesis: every signing and transport key must be its own")]
+    DuplicateKey(PublicKey),
+    /// A key is unusable (R20).
+    #[error("key {0} in the genesis is not a usable Ed25519 public key")]
+    BadKey(PublicKey),
+    /// More clients than the limit.
+    #[error("the genesis names {found} clients, its own limit is {limit}")]
+    TooManyClients {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A parameter out of its range.
+    #[error("genesis parameter {name} is out of range: {rule}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// What must hold.
+        rule: &'static str,
+    },
+}
+
+impl Parameters {
+    /// Whether a request keeps to the limits that its bytes alone decide.
+    pub fn check_request(&self, request: &Signed<Request>) -> Result<(), RequestRefusal> {
+        let too_large = |limit: &str, maximum: usize| RequestRefusal::TooLarge { limit: limit.to_owned(), maximum: maximum as u64 };
+        if request.size() > self.max_request_bytes {
+            return Err(too_large("the request's size in bytes", self.max_request_bytes));
+        }
+        if request.operations.len() > self.max_operations {
+            return Err(too_large("the number of operations in a request", self.max_operations));
+        }
+        if request.operations.is_empty() {
+            return Err(RequestRefusal::Malformed);
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), GenesisError> {
+        let rules: [(&'static str, bool, &'static str); 8] = [
+            ("checkpoint_interval", (1..=4096).contains(&self.checkpoint_interval), "from 1 to 4096"),
+            (
+                "log_window",
+                self.log_window >= self.checkpoint_interval.saturating_mul(2) && self.log_window <= 16_384,
+                "at least twice checkpoint_interval, at most 16384",
+            ),
+            ("requests_in_flight", (1..=4096).contains(&self.requests_in_flight), "from 1 to 4096"),
+            ("max_request_bytes", (1024..=8 << 20).contains(&self.max_request_bytes), "from 1 KiB to 8 MiB"),
+            ("max_operations", (1..=65_536).contains(&self.max_operations), "from 1 to 65536"),
+            (
+                "max_batch_bytes",
+                self.max_batch_bytes >= self.max_request_bytes.saturating_add(4096) && self.max_batch_bytes <= 16 << 20,
+                "at least max_request_bytes and 4 KiB, at most 16 MiB",
+            ),
+            ("max_clients", (1..=1_000_000).contains(&self.max_clients), "from 1 to 1000000"),
+            ("max_cached_result_bytes", self.max_cached_result_bytes <= 1 << 30, "at most 1 GiB"),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((name, _, rule)) => Err(GenesisError::Parameter { name, rule }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Genesis {
+    /// Refuses what describes no cluster: too few replicas, duplicate or unusable keys, parameters out of range.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        if self.replicas.len() < 4 {
+            return Err(GenesisError::TooFewReplicas(self.replicas.len()));
+        }
+        if self.replicas.len() > 100 {
+            return Err(GenesisError::TooManyReplicas(self.replicas.len()));
+        }
+        if self.clients.len() > self.parameters.max_clients {
+            return Err(GenesisError::TooManyClients { found: self.clients.len(), limit: self.parameters.max_clients });
+        }
+        let replicas = self.replicas.iter().flat_map(|entry| [entry.signing_key, entry.transport_key]);
+        let clients = self.clients.iter().flat_map(|entry| [entry.signing_key.0, entry.transport_key]);
+        let mut seen = BTreeSet::new();
+        for key in replicas.chain(clients).chain(self.operators.iter().copied()) {
+            key.check().map_err(|_| GenesisError::BadKey(key))?;
+            if !seen.insert(key) {
+                return Err(GenesisError::DuplicateKey(key));
+            }
+        }
+        self.parameters.check()
+    }
+
+    /// The cluster id: the hash of the whole genesis (R1).
+    pub fn cluster_id(&self) -> Digest {
+        Digest::of("pbft genesis", &[&codec::encode(self)])
+    }
+
+    /// n.
+    pub fn replica_count(&self) -> usize {
+        self.replicas.len()
+    }
+
+    /// f: how many replicas may lie, floor((n - 1) / 3).
+    pub fn max_faulty(&self) -> usize {
+        self.replicas.len().saturating_sub(1) / 3
+    }
+
+    /// How many replicas make a quorum, ceil((n + f + 1) / 2): two quorums share a correct replica.
+    pub fn quorum(&self) -> usize {
+        self.replicas.len().saturating_add(self.max_faulty()).saturating_add(1).div_ceil(2)
+    }
+
+    /// How many replicas hold at least one correct one, f + 1.
+    pub fn weak_quorum(&self) -> usize {
+        self.max_faulty().saturating_add(1)
+    }
+
+    /// The primary of a view: v mod n.
+    pub fn primary(&self, view: View) -> ReplicaId {
+        let count = self.replicas.len().max(1) as u64;
+        ReplicaId(u32::try_from(view.0.checked_rem(count).unwrap_or(0)).unwrap_or(0))
+    }
+
+    /// All replicas' numbers, ascending.
+    pub fn replica_ids(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+        (0..u32::try_from(self.replicas.len()).unwrap_or(u32::MAX)).map(ReplicaId)
+    }
+
+    /// A replica's keys.
+    pub fn replica(&self, replica: ReplicaId) -> Option<&ReplicaEntry> {
+        self.replicas.get(usize::try_from(replica.0).ok()?)
+    }
+
+    /// The largest message between replicas, in bytes: a batch, or a new-view with a full log in every view-change.
+    pub fn max_message_bytes(&self) -> usize {
+        let certificate = self.quorum().saturating_mul(68).saturating_add(128);
+        let window = usize::try_from(self.parameters.log_window).unwrap_or(usize::MAX);
+        let view_change = certificate.saturating_mul(window.saturating_add(1)).saturating_add(256);
+        let new_view = view_change.saturating_mul(self.quorum()).saturating_add(window.saturating_mul(160));
+        new_view.saturating_mul(2).max(self.parameters.max_batch_bytes).saturating_add(64 << 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbft_crypto::SecretKey;
+
+    fn key(number: u64) -> PublicKey {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_le_bytes());
+        SecretKey::from_seed(&seed).public()
+    }
+
+    fn genesis(replicas: u64) -> Genesis {
+        Genesis {
+            name: "test".into(),
+            test_network: true,
+            parameters: Parameters::default(),
+            service: ServiceParameters::default(),
+            replicas: (0..replicas).map(|id| ReplicaEntry { signing_key: key(2 * id), transport_key: key(2 * id + 1) }).collect(),
+            operators: vec![],
+            clients: vec![ClientEntry { signing_key: ClientId(key(1000)), transport_key: key(1001) }],
+        }
+    }
+
+    #[test]
+    fn quorums_intersect_in_a_correct_replica_for_every_n() {
+        for n in 4..=100 {
+            let genesis = genesis(n);
+            let (f, quorum) = (genesis.max_faulty(), genesis.quorum());
+            let n = genesis.replica_count();
+            assert!(2 * quorum > n + f, "n = {n}: two quorums share more than f replicas");
+            assert!(quorum <= n - f, "n = {n}: the correct replicas alone make a quorum");
+            assert!(2 * (quorum - 1) <= n + f, "n = {n}: no smaller quorum would do");
+        }
+        let quorums: Vec<usize> = [4, 5, 6, 7, 10].into_iter().map(|n| genesis(n).quorum()).collect();
+        assert_eq!(quorums, [3, 4, 4, 5, 7]);
+    }
+
+    #[test]
+    fn r01_the_cluster_id_changes_with_every_part_and_survives_toml() {
+        let original = genesis(4);
+        let text = toml::to_string(&original).unwrap();
+        let parsed: Genesis = toml::from_str(&text).unwrap();
+        assert_eq!(parsed.cluster_id(), original.cluster_id());
+        let mut changed = original.clone();
+        changed.test_network = false;
+        assert_ne!(changed.cluster_id(), original.cluster_id());
+        changed = original.clone();
+        changed.replicas.swap(0, 1);
+        assert_ne!(changed.cluster_id(), original.cluster_id());
+    }
+
+    #[test]
+    fn what_describes_no_cluster_is_refused() {
+        assert_eq!(genesis(4).check(), Ok(()));
+        assert_eq!(genesis(3).check(), Err(GenesisError::TooFewReplicas(3)));
+        let mut duplicate = genesis(4);
+        duplicate.clients[0].transport_key = key(0);
+        assert_eq!(duplicate.check(), Err(GenesisError::DuplicateKey(key(0))));
+        let mut weak = genesis(4);
+        weak.replicas[2].signing_key = PublicKey::from_bytes([0; 32]);
+        assert!(matches!(weak.check(), Err(GenesisError::BadKey(_))));
+        let mut window = genesis(4);
+        window.parameters.log_window = 127;
+        assert!(matches!(window.check(), Err(GenesisError::Parameter { name: "log_window", .. })));
+    }
+}
