@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 /// The version of the wire format that this build speaks.
 pub const WIRE_VERSION: u16 = 1;
 
+/// The name of the protocol in the TLS handshake (ALPN): it carries the wire version.
+pub fn alpn() -> Vec<u8> {
+    format!("pbft/{WIRE_VERSION}").into_bytes()
+}
+
 /// The first message on a connection, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

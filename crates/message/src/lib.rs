@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod agreement;
+mod assemble;
 mod authenticator;
 mod batch;
 mod blob;
@@ -31,7 +32,7 @@ pub use certificate::{CommitCertificate, PreparedCertificate, SignatureList, Sta
 pub use client::{ClientMessage, Outcome, ReplicaMessage, ReplicaReport, Reply, RequestRefusal, RequestState};
 pub use evidence::{Evidence, EvidenceKind};
 pub use genesis::{ClientEntry, Genesis, GenesisError, Parameters, ReplicaEntry, ServiceParameters};
-pub use hello::{Hello, HelloRefused, Role, WIRE_VERSION};
+pub use hello::{Hello, HelloRefused, Role, WIRE_VERSION, alpn};
 pub use ids::{ClientId, Epoch, ReplicaId, SequenceNumber, Timestamp, View};
 pub use plan::{NewViewPlan, TooManyFaults};
 pub use request::Request;

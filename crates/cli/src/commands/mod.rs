@@ -1,0 +1,13 @@
+//! One file a command, or a family of commands.
+
+pub mod demo;
+pub mod devnet;
+pub mod evidence;
+pub mod genesis;
+pub mod keygen;
+pub mod kv;
+pub mod replica;
+pub mod request;
+pub mod status;
+pub mod testnet_command;
+pub mod version;

@@ -1,0 +1,95 @@
+//! `pbft replica` and `pbft byzantine`: one replica in the foreground.
+
+use crate::failure::Failure;
+use crate::output::Format;
+use pbft_byzantine::Strategy;
+use pbft_message::{Authenticator, Signer};
+use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging};
+use pbft_protocol::Outbound;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Run one honest replica in the foreground.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  pbft replica --home net/replica-0")]
+pub struct Replica {
+    /// The replica's folder, as `pbft testnet` makes it.
+    #[arg(long, env = "PBFT_HOME")]
+    home: PathBuf,
+    /// How log lines on standard error look: text or json.
+    #[arg(long, env = "PBFT_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// Run a lying replica. Only a genesis that is marked as a test network is accepted.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  pbft byzantine --home net/replica-0 --strategy equivocate")]
+pub struct Byzantine {
+    /// The replica's folder, as `pbft testnet` makes it.
+    #[arg(long, env = "PBFT_HOME")]
+    home: PathBuf,
+    /// How it lies: equivocate, mute or double-vote.
+    #[arg(long)]
+    strategy: Strategy,
+    /// How log lines on standard error look: text or json.
+    #[arg(long, env = "PBFT_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl Replica {
+    pub fn run(self) -> ExitCode {
+        start_logging(self.log_format);
+        end(load(&self.home).and_then(|home| run_until_signal(home, None)))
+    }
+}
+
+impl Byzantine {
+    pub fn run(self) -> ExitCode {
+        start_logging(self.log_format);
+        end(load(&self.home).and_then(|home| {
+            let outbound = lying(&home, self.strategy)?;
+            run_until_signal(home, Some(outbound))
+        }))
+    }
+}
+
+fn lying(home: &Home, strategy: Strategy) -> Result<Outbound, Failure> {
+    if !home.genesis.test_network {
+        let message = "this genesis is not marked as a test network (test_network = true): no replica may lie in it";
+        return Err(Failure::new(ExitCode::Configuration, "NotATestNetwork", message));
+    }
+    let authenticator = Authenticator::new(home.genesis.clone());
+    let signer = Signer::new(home.config.replica, *authenticator.domain(), home.signing_key.clone());
+    tracing::warn!(event = "lying", strategy = strategy.name(), "this replica lies");
+    Ok(strategy.outbound(authenticator, signer))
+}
+
+fn load(path: &std::path::Path) -> Result<Home, Failure> {
+    Home::load(path).map_err(|error| Failure::new(error.exit_code(), "Home", error))
+}
+
+fn run_until_signal(home: Home, outbound: Option<Outbound>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::io)?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::io)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::io)?;
+        let stopper = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stopper.cancel();
+        });
+        run_named_service(home, outbound, stop).await.map_err(|error| Failure::new(error.exit_code(), "Replica", error))
+    })
+}
+
+fn end(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::Yes,
+        Err(failure) => Format::Table.fail(&failure),
+    }
+}

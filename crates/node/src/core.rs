@@ -1,0 +1,243 @@
+use crate::clock::Clock;
+use crate::executor::ForExecutor;
+use crate::postman::Postman;
+use crate::shared::{Shared, Standing};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use pbft_crypto::Digest;
+use pbft_message::{
+    ClientId, ReplicaId, ReplicaMessage, Request, RequestRefusal, SequenceNumber, Signed, Verified, VerifiedMessage,
+};
+use pbft_network::ConnectionId;
+use pbft_protocol::agreement::{Action, Effects, JournalPosition, Replica, Unpersisted};
+use pbft_protocol::execution::RequestWindow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How much is handed to the replica before its effects are taken: what comes together shares batches and fsyncs.
+const BURST: usize = 256;
+
+/// What other threads tell the core.
+pub enum ForCore {
+    /// From another replica.
+    Message { from: ReplicaId, message: Box<VerifiedMessage> },
+    /// From a client, on this connection.
+    Request { connection: ConnectionId, request: Box<Verified<Signed<Request>>> },
+    /// A connection to another replica is up.
+    PeerUp(ReplicaId),
+}
+
+/// What the executor tells the core. Bounded by what the core has handed out.
+pub enum FromExecutor {
+    Executed { sequence: SequenceNumber, checkpoint: Option<Digest> },
+    Installed { sequence: SequenceNumber, windows: BTreeMap<ClientId, RequestWindow> },
+    TransferFailed,
+    Snapshot(SequenceNumber),
+}
+
+/// How the journal tells how far it is: a number and a nudge, so that it never waits for the core.
+#[derive(Clone)]
+pub struct Wake {
+    position: Arc<AtomicU64>,
+    nudge: Sender<()>,
+}
+
+impl Wake {
+    pub fn new() -> (Self, Receiver<()>) {
+        let (nudge, nudged) = bounded(1);
+        (Self { position: Arc::new(AtomicU64::new(crate::journal::NOTHING.0)), nudge }, nudged)
+    }
+
+    pub fn durable(&self, position: JournalPosition) {
+        self.position.store(position.0, Ordering::Release);
+        match self.nudge.try_send(()) {
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+        }
+    }
+
+    fn position(&self) -> JournalPosition {
+        JournalPosition(self.position.load(Ordering::Acquire))
+    }
+}
+
+/// The core thread's ends of all channels.
+pub struct Core {
+    pub replica: Replica,
+    pub clock: Clock,
+    pub from_replicas: Receiver<ForCore>,
+    pub from_clients: Receiver<ForCore>,
+    pub from_executor: Receiver<FromExecutor>,
+    pub wake: Wake,
+    pub nudged: Receiver<()>,
+    pub stop: Receiver<()>,
+    pub journal: Sender<Unpersisted>,
+    pub executor: Sender<ForExecutor>,
+    pub postman: Postman,
+    pub shared: Arc<Shared>,
+}
+
+impl Core {
+    /// Runs until it is told to stop, or another thread is gone.
+    pub fn run(mut self) {
+        let mut durable = crate::journal::NOTHING;
+        loop {
+            let position = self.wake.position();
+            if position > durable {
+                durable = position;
+                self.replica.handle_durable(self.clock.now(), position);
+            }
+            if !self.take_burst() {
+                return;
+            }
+            let now = self.clock.now();
+            if self.replica.poll_timeout().is_some_and(|deadline| deadline <= now.monotonic) {
+                self.replica.handle_timeout(now);
+            }
+            loop {
+                let effects = self.replica.poll_effects();
+                if effects.is_empty() {
+                    break;
+                }
+                if !self.carry_out(effects) {
+                    return;
+                }
+            }
+            self.publish();
+            if self.wake.position() == durable && !self.wait() {
+                return;
+            }
+        }
+    }
+
+    /// Hands in what is there: the executor's word first, replicas before clients.
+    fn take_burst(&mut self) -> bool {
+        if matches!(self.stop.try_recv(), Ok(()) | Err(crossbeam_channel::TryRecvError::Disconnected)) {
+            return false;
+        }
+        while let Ok(message) = self.from_executor.try_recv() {
+            self.take_from_executor(message);
+        }
+        for message in self.from_replicas.try_iter().take(BURST).collect::<Vec<_>>() {
+            self.take(message);
+        }
+        for message in self.from_clients.try_iter().take(BURST).collect::<Vec<_>>() {
+            self.take(message);
+        }
+        true
+    }
+
+    fn take_from_executor(&mut self, message: FromExecutor) {
+        let now = self.clock.now();
+        match message {
+            FromExecutor::Executed { sequence, checkpoint } => self.replica.handle_executed(now, sequence, checkpoint),
+            FromExecutor::Installed { sequence, windows } => self.replica.handle_installed(now, sequence, windows),
+            FromExecutor::TransferFailed => self.replica.handle_transfer_failed(now),
+            FromExecutor::Snapshot(sequence) => self.replica.handle_snapshot(now, sequence),
+        }
+    }
+
+    fn take(&mut self, message: ForCore) {
+        let now = self.clock.now();
+        match message {
+            ForCore::Message { from, message } => {
+                if let Err(rejection) = self.replica.handle_message(now, from, *message)
+                    && !rejection.is_ordinary()
+                {
+                    self.shared.refusals.count(rejection.name(), &from);
+                }
+            }
+            ForCore::Request { connection, request } => {
+                let (client, timestamp) = (request.client, request.timestamp);
+                if let Err(refusal) = self.replica.handle_request(now, *request) {
+                    self.refuse(connection, client, timestamp, refusal);
+                }
+            }
+            ForCore::PeerUp(peer) => self.replica.handle_peer_up(now, peer),
+        }
+    }
+
+    fn refuse(&self, connection: ConnectionId, client: ClientId, timestamp: pbft_message::Timestamp, refusal: RequestRefusal) {
+        self.shared.refusals.count(refusal.name(), &client);
+        let view = self.replica.view();
+        self.postman.answer(connection, &ReplicaMessage::Refused { client, timestamp, view, refusal });
+    }
+
+    /// False if the journal or the executor is gone: then this replica is over.
+    fn carry_out(&self, effects: Effects) -> bool {
+        let (at_once, rest) = effects.split();
+        for action in at_once {
+            let handed_on = match action {
+                Action::Broadcast(message) => {
+                    self.postman.broadcast(message);
+                    true
+                }
+                Action::Send(to, message) => {
+                    self.postman.send(to, message);
+                    true
+                }
+                Action::Tell(event) => {
+                    crate::log::tell(&event);
+                    true
+                }
+                Action::Execute(ordered) => self.executor.send(ForExecutor::Execute(ordered)).is_ok(),
+                Action::Stable(certificate) => self.executor.send(ForExecutor::Stable(certificate)).is_ok(),
+                Action::TransferState(certificate) => self.executor.send(ForExecutor::Transfer(certificate)).is_ok(),
+                // Dropped when the executor is busy: the client asks again.
+                Action::Answer(client, timestamp) => {
+                    let view = self.replica.view();
+                    let full = self.executor.try_send(ForExecutor::Answer { client, timestamp, view });
+                    !matches!(full, Err(TrySendError::Disconnected(_)))
+                }
+            };
+            if !handed_on {
+                return false;
+            }
+        }
+        rest.is_empty() || self.journal.send(rest).is_ok()
+    }
+
+    /// Sleeps until something arrives or a timer expires. False when all is over.
+    fn wait(&self) -> bool {
+        let timeout = self
+            .replica
+            .poll_timeout()
+            .map_or(Duration::from_secs(1), |deadline| deadline.saturating_sub(self.clock.now().monotonic));
+        if timeout.is_zero() {
+            return true;
+        }
+        let mut select = crossbeam_channel::Select::new();
+        select.recv(&self.from_replicas);
+        select.recv(&self.from_clients);
+        select.recv(&self.from_executor);
+        let nudged = select.recv(&self.nudged);
+        let stop = select.recv(&self.stop);
+        match select.ready_timeout(timeout) {
+            Ok(index) if index == nudged => {
+                let _ = self.nudged.try_recv();
+                true
+            }
+            Ok(index) if index == stop => false,
+            _ => true,
+        }
+    }
+
+    fn publish(&self) {
+        let stable = self.replica.stable_certificate();
+        let mut standing = self.shared.standing();
+        *standing = Standing {
+            view: self.replica.view(),
+            active: self.replica.is_active(),
+            executed: self.replica.executed(),
+            stable_checkpoint: self.replica.low_watermark(),
+            state_root: stable.map(|stable| stable.digest),
+            view_changes: self.replica.view_change_count(),
+            status: Some(self.replica.status()),
+        };
+        drop(standing);
+        let mut evidence = self.shared.evidence();
+        if evidence.len() != self.replica.evidence().len() {
+            *evidence = self.replica.evidence().iter().map(|evidence| (**evidence).clone()).collect();
+        }
+    }
+}

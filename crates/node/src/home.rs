@@ -1,0 +1,172 @@
+use crate::{ExitCode, ReplicaConfig};
+use pbft_crypto::{Digest, KeyFileError, PublicKey, SecretKey, read_secret_key};
+use pbft_message::{Genesis, GenesisError, ReplicaId};
+use pbft_storage::{CreateError, FileDisk, Identity, Journal, LockError, SEGMENT_SIZE};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A replica's folder, read and checked: `config.toml`, `genesis.toml`, `keys/signing.key`, `keys/transport.key`, `data/`.
+#[derive(Debug)]
+pub struct Home {
+    /// The folder.
+    pub path: PathBuf,
+    /// Its configuration.
+    pub config: ReplicaConfig,
+    /// The cluster.
+    pub genesis: Arc<Genesis>,
+    /// Signs votes.
+    pub signing_key: SecretKey,
+    /// Authenticates connections.
+    pub transport_key: SecretKey,
+}
+
+/// Why a home is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// A file is missing or unreadable.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is no valid TOML of its kind; the text names the line.
+    #[error("{path} is not valid: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
+    /// The genesis describes no cluster.
+    #[error("{path}: {source}")]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: GenesisError,
+    },
+    /// A key file is unusable.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The configuration contradicts itself or the genesis.
+    #[error("{path}: {reason}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key is not the one that the genesis names.
+    #[error("{path} is not the key that the genesis names for replica {replica}: use the home that was made for it")]
+    WrongKey {
+        /// The key file.
+        path: PathBuf,
+        /// The replica.
+        replica: ReplicaId,
+    },
+    /// A published development key in a cluster that is not for tests.
+    #[error("{path} is a published development key, and this genesis is no test network: make keys of your own (pbft keygen)")]
+    DevelopmentKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The data directory could not be made.
+    #[error("cannot initialise {path}: {source}")]
+    CreateData {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data directory is in use or not accessible.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A journal is there already, or cannot be written.
+    #[error(transparent)]
+    CreateJournal(#[from] CreateError),
+}
+
+impl HomeError {
+    /// The process's exit code for this error.
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::CreateData { .. } | Self::Lock(_) | Self::CreateJournal(_) => ExitCode::Io,
+            _ => ExitCode::Configuration,
+        }
+    }
+}
+
+impl Home {
+    /// Reads and checks a home. Nothing is changed and nothing is started.
+    pub fn load(path: &Path) -> Result<Self, HomeError> {
+        let genesis_path = path.join("genesis.toml");
+        let genesis: Genesis = read_toml(&genesis_path)?;
+        genesis.check().map_err(|source| HomeError::Genesis { path: genesis_path, source })?;
+        let config_path = path.join("config.toml");
+        let config: ReplicaConfig = read_toml(&config_path)?;
+        if let Some(reason) = config.problem(&genesis) {
+            return Err(HomeError::Config { path: config_path, reason });
+        }
+        let named = genesis.replica(config.replica).map(|entry| (entry.signing_key, entry.transport_key));
+        let signing_key = read_key(path, "signing.key", named.map(|keys| keys.0), &genesis, config.replica)?;
+        let transport_key = read_key(path, "transport.key", named.map(|keys| keys.1), &genesis, config.replica)?;
+        Ok(Self { path: path.to_owned(), config, genesis: Arc::new(genesis), signing_key, transport_key })
+    }
+
+    /// Where the journal and the snapshots are.
+    pub fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// Whose promises the journal holds.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { cluster: self.genesis.cluster_id(), owner: self.signing_key.public() }
+    }
+}
+
+/// Makes `data/` with an empty journal for a new replica. One command makes a key and its journal together: a key whose
+/// journal is lost must not vote again (R16).
+pub fn initialise_data(home: &Path, cluster: Digest, owner: PublicKey) -> Result<(), HomeError> {
+    let path = home.join("data");
+    let io_error = |source| HomeError::CreateData { path: path.clone(), source };
+    fs::create_dir_all(&path).map_err(io_error)?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| io_error(io::Error::other(error.to_string())))?;
+    let disk = FileDisk::open(&path)?;
+    Journal::create(disk, &Identity { cluster, owner }, &secret, SEGMENT_SIZE)?;
+    Ok(())
+}
+
+/// Whether a key is one of the published development keys: they are made from seeds that anyone can guess.
+pub fn is_development_key(key: &SecretKey) -> bool {
+    let seed = key.seed();
+    let (text, number) = seed.split_at(24);
+    text == b"insecure development key" && number.len() == 8
+}
+
+fn read_key(
+    home: &Path,
+    name: &str,
+    named: Option<PublicKey>,
+    genesis: &Genesis,
+    replica: ReplicaId,
+) -> Result<SecretKey, HomeError> {
+    let path = home.join("keys").join(name);
+    let key = read_secret_key(&path)?;
+    if is_development_key(&key) && !genesis.test_network {
+        return Err(HomeError::DevelopmentKey { path });
+    }
+    if Some(key.public()) != named {
+        return Err(HomeError::WrongKey { path, replica });
+    }
+    Ok(key)
+}
+
+fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
+    let text = fs::read_to_string(path).map_err(|source| HomeError::Read { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|error| HomeError::Syntax { path: path.to_owned(), reason: error.to_string() })
+}

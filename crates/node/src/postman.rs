@@ -1,0 +1,127 @@
+use crate::clock::Clock;
+use bytes::Bytes;
+use pbft_crypto::PublicKey;
+use pbft_message::{ClientId, Genesis, Message, ReplicaId, ReplicaMessage, Reply, VerifiedMessage, codec};
+use pbft_network::{ConnectionId, Endpoint, Lane};
+use pbft_protocol::{Outbound, Traffic};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Sends messages, from any thread, without ever waiting: what a peer's queue has no room for is dropped and counted by
+/// the network, and asked for again (R23).
+#[derive(Clone)]
+pub struct Postman(Arc<Inner>);
+
+struct Inner {
+    endpoint: Endpoint,
+    clock: Clock,
+    others: BTreeMap<ReplicaId, PublicKey>,
+    clients: BTreeMap<ClientId, PublicKey>,
+    outbound: Option<Mutex<Outbound>>,
+    /// How many bytes of replies share a frame.
+    reply_frame: usize,
+}
+
+impl Postman {
+    pub fn new(endpoint: Endpoint, clock: Clock, own: ReplicaId, genesis: &Genesis, outbound: Option<Outbound>) -> Self {
+        let replicas = genesis.replica_ids().zip(&genesis.replicas).map(|(id, entry)| (id, entry.transport_key));
+        let clients = genesis.clients.iter().map(|entry| (entry.signing_key, entry.transport_key)).collect();
+        let outbound = outbound.map(Mutex::new);
+        let others = replicas.filter(|(id, _)| *id != own).collect();
+        let reply_frame = genesis.service.max_result_bytes;
+        Self(Arc::new(Inner { endpoint, clock, others, clients, outbound, reply_frame }))
+    }
+
+    pub fn broadcast(&self, message: Message) {
+        if self.0.outbound.is_some() {
+            return self.0.others.keys().for_each(|to| self.send(*to, message.clone()));
+        }
+        let frame = Bytes::from(codec::encode(&message));
+        for key in self.0.others.values() {
+            let _ = self.0.endpoint.send(key, lane(&message), frame.clone());
+        }
+    }
+
+    pub fn send(&self, to: ReplicaId, message: Message) {
+        self.pass(Traffic::Leaving { to, message: Box::new(message) });
+    }
+
+    /// Lets the outbound see what has come.
+    pub fn received(&self, from: ReplicaId, message: &Message) {
+        if self.0.outbound.is_some() {
+            self.pass(Traffic::Received { from, message });
+        }
+    }
+
+    fn pass(&self, traffic: Traffic<'_>) {
+        let leaving = match (&self.0.outbound, traffic) {
+            (Some(outbound), traffic) => {
+                let mut outbound = outbound.lock().unwrap_or_else(PoisonError::into_inner);
+                outbound(self.0.clock.now(), traffic)
+            }
+            (None, Traffic::Leaving { to, message }) => vec![(to, *message)],
+            (None, Traffic::Received { .. }) => Vec::new(),
+        };
+        for (to, message) in leaving {
+            let Some(key) = self.0.others.get(&to) else { continue };
+            let _ = self.0.endpoint.send(key, lane(&message), codec::encode(&message).into());
+        }
+    }
+
+    /// Replies go to every connection of their client; those of one client share frames.
+    pub fn reply(&self, replies: Vec<Reply>) {
+        let mut by_client: BTreeMap<ClientId, Vec<Reply>> = BTreeMap::new();
+        for reply in replies {
+            by_client.entry(reply.client).or_default().push(reply);
+        }
+        for (client, replies) in by_client {
+            let Some(key) = self.0.clients.get(&client) else { continue };
+            for replies in self.frames(replies) {
+                let _ = self.0.endpoint.send(key, Lane::Votes, codec::encode(&ReplicaMessage::Replies(replies)).into());
+            }
+        }
+    }
+
+    fn frames(&self, replies: Vec<Reply>) -> Vec<Vec<Reply>> {
+        let mut frames = vec![Vec::new()];
+        let mut room = self.0.reply_frame;
+        for reply in replies {
+            let size = codec::encode(&reply).len();
+            if let (Some(left), Some(last)) = (room.checked_sub(size), frames.last_mut()) {
+                room = left;
+                last.push(reply);
+            } else {
+                room = self.0.reply_frame.saturating_sub(size);
+                frames.push(vec![reply]);
+            }
+        }
+        frames.retain(|frame| !frame.is_empty());
+        frames
+    }
+
+    pub fn answer(&self, connection: ConnectionId, message: &ReplicaMessage) {
+        let _ = self.0.endpoint.send_to(connection, Lane::Votes, codec::encode(message).into());
+    }
+
+    pub fn close(&self, connection: ConnectionId, reason: &str) {
+        self.0.endpoint.close(connection, reason);
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+}
+
+/// Votes before bodies, bodies before state.
+const fn lane(message: &Message) -> Lane {
+    match message {
+        Message::PrePrepare { .. } | Message::Body(_) | Message::Committed { .. } => Lane::Bodies,
+        Message::State(_) => Lane::Bulk,
+        _ => Lane::Votes,
+    }
+}
+
+/// Whether a message belongs to state transfer, which the executor handles.
+pub fn is_for_executor(message: &VerifiedMessage) -> bool {
+    matches!(message, VerifiedMessage::FetchState(_) | VerifiedMessage::State(_))
+}

@@ -1,0 +1,376 @@
+use crate::clock::Clock;
+use crate::core::{Core, Wake};
+use crate::executor::{ExecutorError, ExecutorThread, ForExecutor};
+use crate::greeter::ReplicaGreeter;
+use crate::intake::Intake;
+use crate::postman::Postman;
+use crate::queries::Queries;
+use crate::shared::Shared;
+use crate::snapshots::SnapshotWriter;
+use crate::{ExitCode, Home, HomeError};
+use crossbeam_channel::bounded;
+use pbft_message::{Authenticator, Genesis, ReplicaId, SequenceNumber, Signer, alpn, codec};
+use pbft_network::{BindError, Channels, Class, Dial, Directory, Endpoint, Settings};
+use pbft_protocol::Outbound;
+use pbft_protocol::agreement::{Config, Record, RecoverError, Replica};
+use pbft_protocol::execution::{Executor, InstallError, InstalledState, SavedStateError};
+use pbft_protocol::service::Service;
+use pbft_services::kv::KeyValueStore;
+use pbft_services::null::NullService;
+use pbft_storage::{FileDisk, Journal, JournalError, OpenError, SnapshotError, Snapshots};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Messages between threads wait in queues of this many.
+const QUEUE: usize = 4096;
+/// Frames of replicas and clients that wait to be decoded; a frame may be large.
+const INBOUND: usize = 64;
+
+/// Why a replica did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The home is not usable.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The service that the genesis names is not built in.
+    #[error("the genesis names the service {0}, which this program does not have: kv or null")]
+    UnknownService(String),
+    /// The journal did not open.
+    #[error("the journal in {path} is not usable: {source}")]
+    Journal {
+        /// The data directory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// A record does not decode.
+    #[error("journal record {0} does not decode: the journal was written by another version, or altered")]
+    Record(usize),
+    /// The journal is not this replica's.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// A snapshot is not usable.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A snapshot is not what it says.
+    #[error(transparent)]
+    SavedState(#[from] SavedStateError),
+    /// A snapshot is not of this service.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// The port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// An address in the configuration does not resolve.
+    #[error("cannot resolve {address}, the address of replica {replica}: {source}")]
+    Resolve {
+        /// The replica.
+        replica: ReplicaId,
+        /// Its address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk failed while running.
+    #[error("the journal failed, and the replica ended so as not to contradict itself: {0}")]
+    JournalFailed(JournalError),
+    /// A snapshot could not be written.
+    #[error("a snapshot could not be written: {0}")]
+    SnapshotFailed(SnapshotError),
+    /// Execution cannot go on.
+    #[error(transparent)]
+    Executor(#[from] ExecutorFailed),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// A thread ended that should not.
+    #[error("the thread {0} ended unexpectedly: a defect of this program or of the service; the log says more")]
+    ThreadEnded(&'static str),
+}
+
+/// Execution cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("execution cannot go on: {0}")]
+pub struct ExecutorFailed(ExecutorError);
+
+impl RunError {
+    /// The process's exit code for this error.
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Home(error) => error.exit_code(),
+            Self::UnknownService(_)
+            | Self::Journal { source: OpenError::Empty | OpenError::Foreign { .. } | OpenError::Format { .. }, .. }
+            | Self::Recover(_)
+            | Self::Resolve { .. } => ExitCode::Configuration,
+            _ => ExitCode::Io,
+        }
+    }
+}
+
+/// Runs a replica of the built-in service that its genesis names, until `stop` is cancelled.
+pub async fn run_named_service(home: Home, outbound: Option<Outbound>, stop: CancellationToken) -> Result<(), RunError> {
+    match home.genesis.service.name.as_str() {
+        "kv" => {
+            let service = KeyValueStore::new(&home.genesis.service);
+            run(home, service, outbound, stop).await
+        }
+        "null" => run(home, NullService, outbound, stop).await,
+        other => Err(RunError::UnknownService(other.to_owned())),
+    }
+}
+
+/// Runs one replica of `service` until `stop` is cancelled. `outbound` stands between it and the network; an honest
+/// replica has none. Needs a multi-threaded tokio runtime.
+pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>, stop: CancellationToken) -> Result<(), RunError> {
+    let clock = Clock::start();
+    let shared = Arc::new(Shared::default());
+    let authenticator = Authenticator::new(home.genesis.clone());
+    let recovered = recover(&home, service, &authenticator, clock)?;
+    let (channels, from_replicas, from_clients) = channels();
+    let greeter = Arc::new(ReplicaGreeter::new(home.config.replica, &home.genesis, shared.clone()));
+    let endpoint = Endpoint::bind(settings(&home), directory(&home.genesis), greeter, channels)?;
+    let postman = Postman::new(endpoint.clone(), clock, home.config.replica, &home.genesis, outbound);
+    let threads = start_threads(&home, recovered, &authenticator, clock, &shared, &postman, (from_replicas, from_clients))?;
+    let _dials = dial_others(&home, &endpoint).await?;
+    let listen = home.config.listen;
+    tracing::info!(
+        event = "ready",
+        replica = home.config.replica.0,
+        cluster = %home.genesis.cluster_id(),
+        %listen,
+        memory_bound_mb = memory_bound(&home) >> 20,
+        "replica ready"
+    );
+    let ended = threads.wait(stop).await;
+    endpoint.shutdown().await;
+    tracing::info!(event = "stopped", replica = home.config.replica.0, "replica stopped");
+    ended
+}
+
+struct Recovered<S> {
+    disk: FileDisk,
+    journal: Journal<FileDisk>,
+    executor: Executor<S>,
+    replica: Replica,
+}
+
+/// Journal, newest snapshot, core and executor as they were.
+fn recover<S: Service>(home: &Home, service: S, authenticator: &Authenticator, clock: Clock) -> Result<Recovered<S>, RunError> {
+    let disk = FileDisk::open(&home.data()).map_err(HomeError::Lock)?;
+    let mut records = Vec::new();
+    let opened = Journal::open(disk.share(), &home.identity(), |bytes| records.push(codec::decode::<Record>(bytes)));
+    let (journal, torn) = opened.map_err(|source| RunError::Journal { path: home.data(), source })?;
+    if let Some(torn) = torn {
+        tracing::warn!(
+            event = "torn_tail",
+            file = torn.file,
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "cut a torn tail that was never acknowledged"
+        );
+    }
+    let decoded = records.into_iter().enumerate();
+    let records = decoded.map(|(index, record)| record.map_err(|_| RunError::Record(index))).collect::<Result<Vec<Record>, _>>()?;
+    let mut snapshots = Snapshots::open(disk.share(), &home.identity())?;
+    let executor = match snapshots.load_newest()? {
+        Some(snapshot) => {
+            let saved = InstalledState::from_saved(&snapshot.header, snapshot.chunks, authenticator)?;
+            Executor::restore(home.genesis.clone(), service, saved)?
+        }
+        None => Executor::new(home.genesis.clone(), service),
+    };
+    let config =
+        Config { authenticator: authenticator.clone(), timing: home.config.timing.timing(), limits: home.config.limits.limits() };
+    let signer = Signer::new(home.config.replica, *authenticator.domain(), home.signing_key.clone());
+    let replica = if records.is_empty() && executor.executed() == SequenceNumber::GENESIS {
+        Replica::new(config, signer, clock.now())
+    } else {
+        Replica::recover(config, signer, clock.now(), (executor.executed(), executor.windows()), records)?
+    };
+    Ok(Recovered { disk, journal, executor, replica })
+}
+
+type Channel = mpsc::Receiver<pbft_network::Inbound>;
+
+fn channels() -> (Channels, Channel, Channel) {
+    let (replicas, from_replicas) = mpsc::channel(INBOUND);
+    let (clients, from_clients) = mpsc::channel(INBOUND);
+    (Channels { replicas, clients }, from_replicas, from_clients)
+}
+
+fn settings(home: &Home) -> Settings {
+    let mut settings = Settings::new(home.transport_key.clone(), &alpn());
+    let frame = |bytes: usize| u32::try_from(bytes.saturating_add(64 << 10)).unwrap_or(u32::MAX);
+    settings.listen = Some(home.config.listen);
+    settings.replicas.max_frame = frame(home.genesis.max_message_bytes());
+    settings.replicas.queue_bytes = home.genesis.max_message_bytes().saturating_mul(4);
+    // Room for a request beyond its limit, so that its client hears TooLarge.
+    settings.clients.max_frame = frame(home.genesis.parameters.max_request_bytes.saturating_mul(2));
+    settings.clients.queue_bytes = home.genesis.service.max_result_bytes.saturating_mul(2);
+    settings.max_client_connections = home.config.limits.client_connections;
+    settings
+}
+
+fn directory(genesis: &Genesis) -> Directory {
+    let replicas = genesis.replicas.iter().map(|entry| (entry.transport_key, Class::Replica));
+    let clients = genesis.clients.iter().map(|entry| (entry.transport_key, Class::Client));
+    Directory::new(replicas.chain(clients))
+}
+
+/// Of two replicas the one with the lower number dials.
+async fn dial_others(home: &Home, endpoint: &Endpoint) -> Result<Vec<Dial>, RunError> {
+    let own = home.config.replica;
+    let mut dials = Vec::new();
+    for ((replica, entry), address) in home.genesis.replica_ids().zip(&home.genesis.replicas).zip(&home.config.replicas) {
+        if replica > own {
+            let resolved = resolve(address).await;
+            let resolved = resolved.map_err(|source| RunError::Resolve { replica, address: address.clone(), source })?;
+            dials.push(endpoint.dial(entry.transport_key, resolved)?);
+        }
+    }
+    Ok(dials)
+}
+
+async fn resolve(address: &str) -> io::Result<SocketAddr> {
+    tokio::net::lookup_host(address).await?.next().ok_or_else(|| io::Error::other("the name has no address"))
+}
+
+/// What follows from the limits, in bytes: requests and batches, frames on their way in, connections.
+fn memory_bound(home: &Home) -> u64 {
+    let settings = settings(home);
+    let limits = &home.config.limits;
+    let replicas = settings.replicas.memory_bound().saturating_mul(home.genesis.replica_count() as u64);
+    let clients = settings.clients.memory_bound().saturating_mul(limits.client_connections as u64);
+    let inbound = (INBOUND as u64)
+        .saturating_mul(u64::from(settings.replicas.max_frame).saturating_add(u64::from(settings.clients.max_frame)));
+    let held =
+        limits.pending_bytes.saturating_add(limits.body_bytes).saturating_add(home.genesis.parameters.max_cached_result_bytes);
+    (held as u64).saturating_add(replicas).saturating_add(clients).saturating_add(inbound)
+}
+
+/// The threads of a running replica.
+struct Threads {
+    stop_core: crossbeam_channel::Sender<()>,
+    executor: crossbeam_channel::Sender<ForExecutor>,
+    threads: Vec<JoinHandle<()>>,
+    failed: mpsc::Receiver<RunError>,
+}
+
+impl Threads {
+    /// Waits for the end: the caller's word, or a failure.
+    async fn wait(mut self, stop: CancellationToken) -> Result<(), RunError> {
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            error = self.failed.recv() => Err(error.unwrap_or(RunError::ThreadEnded("unknown"))),
+        };
+        let _ = self.stop_core.try_send(());
+        let _ = self.executor.send_timeout(ForExecutor::Stop, Duration::from_secs(1));
+        drop((self.stop_core, self.executor));
+        let joined = tokio::task::spawn_blocking(move || self.threads.into_iter().for_each(|thread| drop(thread.join())));
+        let _ = tokio::time::timeout(Duration::from_secs(5), joined).await;
+        ended
+    }
+}
+
+fn start_threads<S: Service>(
+    home: &Home,
+    recovered: Recovered<S>,
+    authenticator: &Authenticator,
+    clock: Clock,
+    shared: &Arc<Shared>,
+    postman: &Postman,
+    (from_replicas, from_clients): (Channel, Channel),
+) -> Result<Threads, RunError> {
+    let Recovered { disk, journal, executor, replica } = recovered;
+    let (fail, failed) = mpsc::channel(8);
+    let (for_core_replicas, core_replicas) = bounded(QUEUE);
+    let (for_core_clients, core_clients) = bounded(QUEUE);
+    let (for_core, from_executor) = bounded(QUEUE);
+    let (for_executor, executor_inbox) = bounded(QUEUE);
+    let (for_journal, journal_inbox) = bounded(QUEUE);
+    let (stop_core, stop) = bounded(1);
+    let (wake, nudged) = Wake::new();
+    let others: Vec<ReplicaId> = home.genesis.replica_ids().filter(|id| *id != home.config.replica).collect();
+
+    let snapshots = Snapshots::open(disk.share(), &home.identity())?;
+    let failure = fail.clone();
+    let on_failure = move |error| drop(failure.try_send(RunError::SnapshotFailed(error)));
+    let (snapshots, snapshot_thread) =
+        SnapshotWriter::start(snapshots, home.config.limits.journal_bytes, shared.clone(), for_core.clone(), on_failure)
+            .map_err(RunError::Thread)?;
+
+    let core = Core {
+        replica,
+        clock,
+        from_replicas: core_replicas,
+        from_clients: core_clients,
+        from_executor,
+        wake: wake.clone(),
+        nudged,
+        stop,
+        journal: for_journal,
+        executor: for_executor.clone(),
+        postman: postman.clone(),
+        shared: shared.clone(),
+    };
+    let execution = ExecutorThread {
+        executor,
+        others,
+        transfer: None,
+        inbox: executor_inbox,
+        core: for_core,
+        postman: postman.clone(),
+        snapshots,
+        shared: shared.clone(),
+        clock,
+    };
+    let queries =
+        Queries { replica: home.config.replica, genesis: home.genesis.clone(), shared: shared.clone(), postman: postman.clone() };
+    let replicas = home.genesis.replica_ids().zip(&home.genesis.replicas).map(|(id, entry)| (entry.transport_key, id)).collect();
+    let intake = Intake {
+        authenticator: authenticator.clone(),
+        replicas,
+        core_replicas: for_core_replicas,
+        core_clients: for_core_clients,
+        executor: for_executor.clone(),
+        queries,
+    };
+    tokio::spawn(intake.run(from_replicas, from_clients));
+    let (journal_postman, journal_shared) = (postman.clone(), shared.clone());
+    let write = move || {
+        crate::journal::run(journal, &journal_inbox, &journal_postman, &wake, &journal_shared).map_err(RunError::JournalFailed)
+    };
+    let threads = vec![
+        spawn("core", &fail, move || {
+            core.run();
+            Ok(())
+        })?,
+        spawn("journal", &fail, write)?,
+        spawn("executor", &fail, move || execution.run().map_err(|error| RunError::Executor(ExecutorFailed(error))))?,
+        snapshot_thread,
+    ];
+    Ok(Threads { stop_core, executor: for_executor, threads, failed })
+}
+
+/// Starts a thread whose end, for whatever reason, ends the replica.
+fn spawn(
+    name: &'static str,
+    fail: &mpsc::Sender<RunError>,
+    work: impl FnOnce() -> Result<(), RunError> + Send + 'static,
+) -> Result<JoinHandle<()>, RunError> {
+    let fail = fail.clone();
+    let guarded = move || {
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let error = match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => RunError::ThreadEnded(name),
+        };
+        let _ = fail.try_send(error);
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(guarded).map_err(RunError::Thread)
+}

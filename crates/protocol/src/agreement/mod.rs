@@ -1,0 +1,335 @@
+//! The replica: agreement on the order of batches.
+//!
+//! Upon receiving
+//! - a *request* as primary: propose it in a batch, with PRE-PREPARE (R4, `propose`); as backup: relay it once and
+//!   watch it (R2, R10);
+//! - a *pre-prepare*: accept it if R4 allows, make body and vote durable, send PREPARE (R5, `normal_case`);
+//! - `quorum - 1` matching *prepares*: the batch is prepared; make the certificate durable, send COMMIT (R6);
+//! - a `quorum` of matching *commits*: the batch is committed; hand it to the executor in order (R7, `ordering`);
+//! - a *checkpoint* quorum: the checkpoint is stable; h advances and the log below it is freed (R9, `checkpoint`);
+//! - *suspicion* by a weak quorum: stop voting in the view, send VIEW-CHANGE (R10, R11, `view_change`);
+//! - a quorum of *view-changes* as the new primary: send NEW-VIEW (R12); a valid *new-view*: enter it (R13, `new_view`);
+//! - a *status*: send what its sender lacks (R23, `catch_up`);
+//! - two messages of one signer that contradict each other: keep them as evidence and spread it once (R17, `accuse`).
+//!
+//! Deviations from the paper: every message is signed (its public-key variant); a commit certificate alone lets a
+//! replica in any view execute (R6); suspicion is agreed on by a weak quorum before a view is left (R10); checkpoints
+//! follow certificates, not the own execution (R9).
+//!
+//! Safety rests on this: two quorums share a correct replica; a correct replica votes once for each view and number,
+//! in no view below one it has left, and remembers that across restarts (R15); whatever committed is in the prepared
+//! certificates of every quorum of view-changes (R11, R12).
+
+mod accuse;
+mod catch_up;
+mod checkpoint;
+mod config;
+mod effects;
+mod log;
+mod new_view;
+mod normal_case;
+mod ordering;
+mod propose;
+mod record;
+mod recover;
+mod rejection;
+mod requests;
+mod timeouts;
+mod timers;
+mod view_change;
+
+pub use config::{Config, Limits, Timing};
+pub use effects::{Action, Alarm, Effects, Event, JournalPosition, Persist, Unpersisted};
+pub use record::Record;
+pub use recover::RecoverError;
+pub use rejection::Rejection;
+
+use crate::Now;
+use crate::execution::RequestWindow;
+use checkpoint::Checkpoints;
+use effects::{Awaiting, Output};
+use log::{Bodies, Log};
+use ordering::Ordering;
+use pbft_crypto::Digest;
+use pbft_message::*;
+use requests::{Requests, Taken};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use timers::{Timer, Timers};
+use view_change::ViewChanges;
+
+/// One replica's part in agreement, as a pure state machine.
+///
+/// The driver
+/// 1. makes one with [`new`](Self::new), or with [`recover`](Self::recover) from its journal;
+/// 2. hands in what happens, with the time: [`handle_message`](Self::handle_message),
+///    [`handle_request`](Self::handle_request), [`handle_durable`](Self::handle_durable),
+///    [`handle_executed`](Self::handle_executed), [`handle_installed`](Self::handle_installed),
+///    [`handle_snapshot`](Self::handle_snapshot), [`handle_peer_up`](Self::handle_peer_up);
+/// 3. then takes [`poll_effects`](Self::poll_effects) and carries them out in order: what is split off at once, the
+///    rest through the journal, whose position goes back in by `handle_durable`;
+/// 4. sleeps no longer than [`poll_timeout`](Self::poll_timeout) and then calls
+///    [`handle_timeout`](Self::handle_timeout).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    config: Config,
+    signer: Signer,
+    now: Now,
+    view: View,
+    /// Entered, by a new-view or because it is view 0.
+    active: bool,
+    log: Log,
+    bodies: Bodies,
+    ordering: Ordering,
+    requests: Requests,
+    checkpoints: Checkpoints,
+    view_changes: ViewChanges,
+    peers: BTreeMap<ReplicaId, Peer>,
+    evidence: Vec<Verified<Evidence>>,
+    timers: Timers,
+    output: Output,
+    /// A snapshot became durable: the journal may start anew from here.
+    rebase: bool,
+    /// Voting stopped for good.
+    halted: Option<Alarm>,
+}
+
+/// What is known of another replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Peer {
+    status: Option<Status>,
+    answered_at: Option<Duration>,
+    /// The view that it suspects the primary of, and until when that counts: suspicion is withdrawn by silence.
+    suspects: Option<(View, Duration)>,
+    heartbeat: u64,
+}
+
+impl Replica {
+    /// A replica at genesis.
+    pub fn new(config: Config, signer: Signer, now: Now) -> Self {
+        let mut replica = Self::empty(config, signer, now);
+        replica.start();
+        replica
+    }
+
+    fn empty(config: Config, signer: Signer, now: Now) -> Self {
+        let genesis = config.genesis();
+        let others = genesis.replica_ids().filter(|replica| *replica != signer.replica());
+        Self {
+            log: Log::new(SequenceNumber::GENESIS, genesis.parameters.log_window),
+            bodies: Bodies::default(),
+            ordering: Ordering::default(),
+            requests: Requests::new(genesis, config.limits.pending_requests, config.limits.pending_bytes),
+            checkpoints: Checkpoints::default(),
+            view_changes: ViewChanges::default(),
+            peers: others.map(|replica| (replica, Peer::default())).collect(),
+            evidence: Vec::new(),
+            timers: Timers::default(),
+            output: Output::default(),
+            rebase: false,
+            halted: None,
+            view: View(0),
+            active: true,
+            now,
+            config,
+            signer,
+        }
+    }
+
+    /// Starts the timers that always run, and opens view 0 as its primary.
+    fn start(&mut self) {
+        self.timers.set(Timer::Status, self.now.monotonic);
+        if !self.active {
+            return;
+        }
+        if self.is_primary() {
+            self.open_view();
+        } else {
+            self.heard_primary();
+        }
+    }
+
+    /// A message from another replica, whose connection it came on.
+    pub fn handle_message(&mut self, now: Now, from: ReplicaId, message: VerifiedMessage) -> Result<(), Rejection> {
+        self.now = now;
+        if !self.peers.contains_key(&from) {
+            return Err(Rejection::Unsolicited);
+        }
+        match message {
+            VerifiedMessage::PrePrepare { header, body } => self.on_pre_prepare(header, body),
+            VerifiedMessage::Prepare { prepare, pre_prepare } => self.on_prepare(prepare, pre_prepare),
+            VerifiedMessage::Commit(commit) => self.on_commit(commit),
+            VerifiedMessage::Checkpoint(checkpoint) => self.on_checkpoint(checkpoint),
+            VerifiedMessage::ViewChange(change) => self.on_view_change(change),
+            VerifiedMessage::NewView(new_view) => self.on_new_view(new_view),
+            VerifiedMessage::Suspect { view } => self.on_suspect(from, view),
+            VerifiedMessage::Heartbeat { view, counter } => self.on_heartbeat(from, view, counter),
+            VerifiedMessage::Status(status) => self.on_status(from, status),
+            VerifiedMessage::Request(request) => self.on_relayed_request(request),
+            VerifiedMessage::FetchBody { digest } => self.on_fetch_body(from, digest),
+            VerifiedMessage::Body(body) => self.on_body(body),
+            VerifiedMessage::Committed { certificate, body } => self.on_committed(certificate, body),
+            VerifiedMessage::Stable(certificate) => self.on_stable(certificate),
+            VerifiedMessage::Evidence(evidence) => self.on_evidence(evidence),
+            VerifiedMessage::FetchState(_) | VerifiedMessage::State(_) => Err(Rejection::NotForAgreement),
+        }
+    }
+
+    /// A request that a client sent here itself.
+    pub fn handle_request(&mut self, now: Now, request: Verified<Signed<Request>>) -> Result<(), RequestRefusal> {
+        self.now = now;
+        let (client, timestamp) = (request.client, request.timestamp);
+        let watch = (!self.is_primary()).then_some(now.monotonic);
+        let taken = self.requests.take(request.clone(), self.config.authenticator.domain(), watch, false)?;
+        match taken {
+            Taken::Ordered => self.output.at_once(Action::Answer(client, timestamp)),
+            Taken::Watched => self.output.at_once(Action::Broadcast(Message::Request(request.into_inner()))),
+            Taken::Waiting => {}
+        }
+        Ok(())
+    }
+
+    /// A request that another replica passed on: watched too, but not passed on again (R2).
+    fn on_relayed_request(&mut self, request: Verified<Signed<Request>>) -> Result<(), Rejection> {
+        let watch = (!self.is_primary()).then_some(self.now.monotonic);
+        let taken = self.requests.take(request, self.config.authenticator.domain(), watch, true);
+        taken.map(|_| ()).map_err(|_| Rejection::RequestNotTaken)
+    }
+
+    /// All records up to this position are durable (R15).
+    pub fn handle_durable(&mut self, now: Now, position: JournalPosition) {
+        self.now = now;
+        while let Some(awaiting) = self.output.next_durable(position) {
+            match awaiting {
+                Awaiting::Prepare(view, sequence) => self.own_prepare_durable(view, sequence),
+                Awaiting::Commit(view, sequence) => self.own_commit_durable(view, sequence),
+                Awaiting::Checkpoint(sequence) => self.own_checkpoint_durable(sequence),
+                Awaiting::ViewChange(view) => self.own_view_change_durable(view),
+                Awaiting::NewView(view) => self.own_new_view_durable(view),
+                Awaiting::Opened(view) => self.view_changes.opened = Some(view),
+            }
+        }
+    }
+
+    /// The executor has executed this number; at a checkpoint it tells the state's digest.
+    pub fn handle_executed(&mut self, now: Now, sequence: SequenceNumber, checkpoint: Option<Digest>) {
+        self.now = now;
+        self.ordering.executed = self.ordering.executed.max(sequence);
+        if let Some(digest) = checkpoint {
+            self.on_own_checkpoint(sequence, digest);
+        }
+        self.dispatch();
+    }
+
+    /// The executor has installed a fetched state, with these requests marked as executed (R14).
+    pub fn handle_installed(&mut self, now: Now, sequence: SequenceNumber, windows: BTreeMap<ClientId, RequestWindow>) {
+        self.now = now;
+        self.ordering.installed(sequence);
+        self.requests.restore(windows, now.monotonic);
+        self.advance_frontier();
+        self.dispatch();
+    }
+
+    /// The executor could not get the state asked for; another attempt follows when it is due.
+    pub fn handle_transfer_failed(&mut self, now: Now) {
+        self.now = now;
+        self.ordering.transferring = None;
+    }
+
+    /// A snapshot of the state at this stable checkpoint is durable: earlier records may go (R9).
+    pub fn handle_snapshot(&mut self, now: Now, sequence: SequenceNumber) {
+        self.now = now;
+        self.ordering.snapshot = self.ordering.snapshot.max(sequence);
+        self.rebase = true;
+    }
+
+    /// A connection to another replica is up.
+    pub fn handle_peer_up(&mut self, now: Now, peer: ReplicaId) {
+        self.now = now;
+        let status = self.status();
+        self.output.at_once(Action::Send(peer, Message::Status(status)));
+    }
+
+    /// What is to be done since the last call.
+    pub fn poll_effects(&mut self) -> Effects {
+        self.propose();
+        if !self.is_idle() {
+            self.timers.set_at_most(Timer::Status, self.now.monotonic.saturating_add(self.config.timing.status));
+        }
+        let rebase = std::mem::take(&mut self.rebase).then(|| self.live_records()).flatten();
+        self.output.take(rebase)
+    }
+
+    /// The view that this replica is in or wants to enter.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// Whether it has entered the view.
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// h.
+    pub fn low_watermark(&self) -> SequenceNumber {
+        self.log.low()
+    }
+
+    /// The last number that the executor reported.
+    pub fn executed(&self) -> SequenceNumber {
+        self.ordering.executed
+    }
+
+    /// The proof of the stable checkpoint at h.
+    pub fn stable_certificate(&self) -> Option<&Verified<StableCertificate>> {
+        self.checkpoints.stable.as_ref()
+    }
+
+    /// How often it left a view.
+    pub fn view_change_count(&self) -> u64 {
+        self.view_changes.count
+    }
+
+    /// The proofs of lies that it holds.
+    pub fn evidence(&self) -> &[Verified<Evidence>] {
+        &self.evidence
+    }
+
+    /// Why it stopped voting, if it did.
+    pub fn halted(&self) -> Option<Alarm> {
+        self.halted
+    }
+
+    /// The most bytes that requests and batch bodies may take in memory (R19).
+    pub fn memory_bound(&self) -> usize {
+        self.config.limits.pending_bytes.saturating_add(self.config.limits.body_bytes)
+    }
+
+    fn id(&self) -> ReplicaId {
+        self.signer.replica()
+    }
+
+    fn primary(&self) -> ReplicaId {
+        self.config.genesis().primary(self.view)
+    }
+
+    fn is_primary(&self) -> bool {
+        self.primary() == self.id()
+    }
+
+    fn genesis(&self) -> &Genesis {
+        self.config.genesis()
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.output.at_once(Action::Tell(event));
+    }
+
+    /// Stops voting for good: what was signed must not be contradicted, and what is wrong here must not spread.
+    fn halt(&mut self, alarm: Alarm) {
+        if self.halted.is_none() {
+            self.halted = Some(alarm);
+            self.tell(Event::Alarm(alarm));
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Pre-prepare, prepare, commit (R4-R6).
+
+use super::log::Header;
+use super::*;
+use pbft_crypto::Signature;
+
+impl Replica {
+    pub(super) fn on_pre_prepare(&mut self, header: Verified<Signed<PrePrepare>>, body: Proposal) -> Result<(), Rejection> {
+        let PrePrepare { view, sequence, digest, .. } = **header;
+        if view != self.view {
+            return Err(Rejection::WrongView);
+        }
+        if !self.log.contains(sequence) {
+            return Err(Rejection::OutsideWatermarks);
+        }
+        self.heard_primary();
+        if let Proposal::Invalid(invalid) = body {
+            self.accuse(Evidence::InvalidBatch(header.into_inner(), invalid.body().clone()));
+            return Err(Rejection::InvalidBatch);
+        }
+        let known = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).map(|known| known.signed.clone());
+        if let Some(known) = known {
+            if known.digest != digest {
+                self.accuse(Evidence::PrePrepares(known.into_inner(), header.into_inner()));
+                return Err(Rejection::ConflictingPrePrepare);
+            }
+            if self.bodies.holds(&digest) {
+                return Err(Rejection::Duplicate);
+            }
+        }
+        if let Proposal::Valid(batch) = body {
+            self.hold(batch, sequence)?;
+        }
+        if let Some(slot) = self.log.slot_mut(sequence) {
+            slot.header.get_or_insert(Header { signed: header, accepted: false });
+        }
+        self.body_arrived(digest);
+        self.try_accept(sequence);
+        Ok(())
+    }
+
+    /// Holds a body, if there is room (R19). For the next number to be executed there always is: without it nothing
+    /// would ever be freed.
+    pub(super) fn hold(&mut self, batch: Verified<Batch>, sequence: SequenceNumber) -> Result<(), Rejection> {
+        let room = self.config.limits.body_bytes.saturating_sub(self.bodies.bytes());
+        let next = sequence <= self.ordering.frontier.next();
+        if batch.bytes().len() > room && !next && !self.bodies.holds(&batch.digest()) {
+            return Err(Rejection::LogFull);
+        }
+        self.bodies.hold(batch, false);
+        Ok(())
+    }
+
+    /// Accepts the parked pre-prepare of a number once everything that R3 and R4 ask for is there.
+    pub(super) fn try_accept(&mut self, sequence: SequenceNumber) {
+        if !self.active {
+            return;
+        }
+        let parked = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).filter(|header| !header.accepted);
+        let Some(header) = parked.map(|header| header.signed.clone()) else { return };
+        if self.ordering.committed_digest(sequence).is_some_and(|digest| digest != header.digest) {
+            self.tell(Event::Alarm(Alarm::ProposalContradictsCommitted(sequence)));
+            return;
+        }
+        if !self.bodies.holds(&header.digest) {
+            return self.want(header.digest);
+        }
+        if self.is_from_the_future(&header) {
+            return;
+        }
+        self.journal_body(&header.digest);
+        self.output.record(Record::PrePrepare(header.clone().into_inner()));
+        let now = self.now.monotonic;
+        if let Some(slot) = self.log.slot_mut(sequence) {
+            slot.header = Some(Header { signed: header.clone(), accepted: true });
+            slot.spoke_at = now;
+        }
+        if let Some(batch) = self.bodies.get(&header.digest) {
+            self.requests.proposed(batch);
+        }
+        self.send_prepare(&header);
+        self.look_for_equivocation(sequence);
+        self.try_prepared(sequence);
+    }
+
+    /// A fresh proposal whose time is too far ahead waits; it is never rejected, and nobody is suspected for it (R3).
+    fn is_from_the_future(&mut self, header: &PrePrepare) -> bool {
+        if header.sequence <= self.view_changes.reproposed_through {
+            return false;
+        }
+        let latest = self.now.wall.saturating_add(micros(self.config.timing.clock_drift));
+        let ahead = self.bodies.get(&header.digest).map_or(0, |batch| batch.time().saturating_sub(latest));
+        if ahead > 0 {
+            let wait = Duration::from_micros(ahead).min(self.config.timing.max_timeout);
+            self.timers.set_if_idle(Timer::Parked, self.now.monotonic.saturating_add(wait));
+        }
+        ahead > 0
+    }
+
+    pub(super) fn journal_body(&mut self, digest: &Digest) {
+        if let Some(batch) = self.bodies.take_unjournaled(digest) {
+            self.output.record(Record::Body(batch.bytes().clone()));
+        }
+    }
+
+    fn send_prepare(&mut self, header: &Verified<Signed<PrePrepare>>) {
+        if self.is_primary() || self.halted.is_some() {
+            return;
+        }
+        let PrePrepare { view, sequence, digest, .. } = ***header;
+        let prepare = self.signer.sign(Prepare { view, sequence, digest, replica: self.id() });
+        if let Some(slot) = self.log.slot_mut(sequence) {
+            slot.own_prepare = Some(prepare.clone());
+        }
+        let prepare = prepare.into_inner();
+        self.output.record(Record::Prepare(prepare.clone()));
+        self.output.await_durable(Awaiting::Prepare(view, sequence));
+        self.output.after(Action::Broadcast(Message::Prepare { prepare, pre_prepare: header.signature() }));
+    }
+
+    pub(super) fn own_prepare_durable(&mut self, view: View, sequence: SequenceNumber) {
+        let id = self.id();
+        let Some(slot) = self.log.slot_mut(sequence) else { return };
+        let Some(prepare) = slot.own_prepare.clone().filter(|prepare| prepare.view == view) else { return };
+        let Some(header) = slot.accepted().map(|header| header.signature()) else { return };
+        slot.prepares.insert(id, (prepare, header));
+        self.try_prepared(sequence);
+    }
+
+    pub(super) fn on_prepare(&mut self, prepare: Verified<Signed<Prepare>>, pre_prepare: Signature) -> Result<(), Rejection> {
+        if prepare.view != self.view {
+            return Err(Rejection::WrongView);
+        }
+        let sequence = prepare.sequence;
+        let slot = self.log.slot_mut(sequence).ok_or(Rejection::OutsideWatermarks)?;
+        if let Some((known, _)) = slot.prepares.get(&prepare.replica) {
+            if known.digest == prepare.digest {
+                return Err(Rejection::Duplicate);
+            }
+            let evidence = Evidence::Prepares(known.clone().into_inner(), prepare.into_inner());
+            self.accuse(evidence);
+            return Err(Rejection::ConflictingVote);
+        }
+        slot.prepares.insert(prepare.replica, (prepare, pre_prepare));
+        self.look_for_equivocation(sequence);
+        self.try_prepared(sequence);
+        Ok(())
+    }
+
+    /// A prepare for another digest than the accepted one carries the other half of an equivocation (R5).
+    fn look_for_equivocation(&mut self, sequence: SequenceNumber) {
+        let Some(slot) = self.log.slot(sequence) else { return };
+        let Some(header) = slot.header.as_ref().map(|header| &header.signed) else { return };
+        if self.accused(header.replica, EvidenceKind::TwoPrePrepares) {
+            return;
+        }
+        let other = |(prepare, signature): &(Verified<Signed<Prepare>>, Signature)| {
+            let half = PrePrepare { digest: prepare.digest, ..***header };
+            self.config.authenticator.verify_header(half, *signature).ok()
+        };
+        let differing = slot.prepares.values().filter(|(prepare, _)| prepare.digest != header.digest);
+        if let Some(half) = differing.take(self.genesis().weak_quorum()).find_map(other) {
+            let evidence = Evidence::PrePrepares(header.clone().into_inner(), half.into_inner());
+            self.accuse(evidence);
+        }
+    }
+
+    /// Prepared: the body, the pre-prepare, and `quorum - 1` matching prepares (R5). Then COMMIT (R6).
+    pub(super) fn try_prepared(&mut self, sequence: SequenceNumber) {
+        let view = self.view;
+        if !self.active || self.halted.is_some() {
+            return;
+        }
+        let Some(slot) = self.log.slot(sequence) else { return };
+        if slot.own_commit.is_some() {
+            return;
+        }
+        let Some(header) = slot.accepted() else { return };
+        let prepares = slot.prepares.values().map(|(prepare, _)| prepare);
+        let Some(certificate) = Verified::<PreparedCertificate>::assemble(header, prepares, self.genesis()) else { return };
+        let digest = certificate.digest;
+        let commit = self.signer.sign(Commit { view, sequence, digest, replica: self.id() });
+        let now = self.now.monotonic;
+        if let Some(slot) = self.log.slot_mut(sequence) {
+            slot.prepared = Some(certificate.clone());
+            slot.own_commit = Some(commit.clone());
+            slot.spoke_at = now;
+        }
+        self.output.record(Record::Prepared(certificate.into_inner()));
+        self.output.record(Record::Commit(commit.clone().into_inner()));
+        self.output.await_durable(Awaiting::Commit(view, sequence));
+        self.output.after(Action::Broadcast(Message::Commit(commit.into_inner())));
+    }
+
+    pub(super) fn own_commit_durable(&mut self, view: View, sequence: SequenceNumber) {
+        let id = self.id();
+        let Some(slot) = self.log.slot_mut(sequence) else { return };
+        let Some(commit) = slot.own_commit.clone().filter(|commit| commit.view == view) else { return };
+        slot.commits.insert(id, commit.clone());
+        self.try_committed(&commit);
+    }
+
+    pub(super) fn on_commit(&mut self, commit: Verified<Signed<Commit>>) -> Result<(), Rejection> {
+        let slot = self.log.slot_mut(commit.sequence).ok_or(Rejection::OutsideWatermarks)?;
+        if let Some(known) = slot.commits.get(&commit.replica) {
+            if known.view == commit.view && known.digest != commit.digest {
+                let evidence = Evidence::Commits(known.clone().into_inner(), commit.into_inner());
+                self.accuse(evidence);
+                return Err(Rejection::ConflictingVote);
+            }
+            if known.view >= commit.view {
+                return Err(Rejection::Duplicate);
+            }
+        }
+        slot.commits.insert(commit.replica, commit.clone());
+        self.look_for_hidden_prepared(&commit);
+        self.try_committed(&commit);
+        Ok(())
+    }
+
+    /// A quorum of matching commits is a certificate, whatever the view this replica is in (R6).
+    fn try_committed(&mut self, vote: &Commit) {
+        let Some(slot) = self.log.slot(vote.sequence) else { return };
+        if let Some(certificate) = Verified::<CommitCertificate>::assemble(vote, slot.commits.values(), self.genesis()) {
+            self.learn_committed(certificate);
+        }
+    }
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

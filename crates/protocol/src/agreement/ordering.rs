@@ -1,0 +1,197 @@
+//! Committed batches, in order, to the executor (R7).
+
+use super::*;
+use crate::execution::Ordered;
+use std::collections::BTreeSet;
+
+/// What is committed, and how far execution got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ordering {
+    committed: BTreeMap<SequenceNumber, Committed>,
+    /// Every number up to this one is committed here with its body, or part of an installed state.
+    pub frontier: SequenceNumber,
+    /// Handed to the executor.
+    pub dispatched: SequenceNumber,
+    /// Executed.
+    pub executed: SequenceNumber,
+    /// The state that the executor is fetching (R14).
+    pub transferring: Option<SequenceNumber>,
+    /// The newest durable snapshot.
+    pub snapshot: SequenceNumber,
+    /// Status periods in a row that ended behind h without anything executed.
+    pub stalled_periods: u32,
+    /// What was executed when the last status period ended.
+    pub executed_before: SequenceNumber,
+}
+
+/// A committed batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Committed {
+    pub certificate: Verified<CommitCertificate>,
+    /// When it was learnt.
+    pub at: Duration,
+}
+
+impl Ordering {
+    pub fn committed(&self, sequence: SequenceNumber) -> Option<&Committed> {
+        self.committed.get(&sequence)
+    }
+
+    pub fn committed_digest(&self, sequence: SequenceNumber) -> Option<Digest> {
+        self.committed.get(&sequence).map(|committed| committed.certificate.digest)
+    }
+
+    pub fn committed_above(&self, sequence: SequenceNumber) -> impl Iterator<Item = (SequenceNumber, &Committed)> {
+        self.committed.range(sequence.next()..).map(|(sequence, committed)| (*sequence, committed))
+    }
+
+    pub fn insert(&mut self, certificate: Verified<CommitCertificate>, at: Duration) {
+        self.committed.insert(certificate.sequence, Committed { certificate, at });
+    }
+
+    /// The state after `sequence` is installed or restored: nothing at or below it remains to be executed.
+    pub fn installed(&mut self, sequence: SequenceNumber) {
+        self.transferring = None;
+        self.executed = self.executed.max(sequence);
+        self.dispatched = self.dispatched.max(sequence);
+        self.frontier = self.frontier.max(sequence);
+        self.stalled_periods = 0;
+    }
+
+    /// The lowest number from which on every committed batch is still held.
+    pub fn oldest_served(&self) -> SequenceNumber {
+        let mut oldest = self.frontier.next();
+        for sequence in self.committed.range(..oldest).rev().map(|(sequence, _)| *sequence) {
+            if sequence.next() != oldest {
+                break;
+            }
+            oldest = sequence;
+        }
+        oldest
+    }
+
+    /// Forgets what is executed and at or below `served_down_to`.
+    fn forget(&mut self, served_down_to: SequenceNumber) {
+        self.committed = self.committed.split_off(&served_down_to.min(self.executed).next());
+    }
+}
+
+impl Replica {
+    pub(super) fn on_committed(
+        &mut self,
+        certificate: Verified<CommitCertificate>,
+        body: Option<Verified<Batch>>,
+    ) -> Result<(), Rejection> {
+        let sequence = certificate.sequence;
+        if sequence <= self.ordering.frontier {
+            return Err(Rejection::Stale);
+        }
+        // Up to one window above what is executed, so that a replica behind h can still fill the gap, or inside (h, H].
+        let near = sequence <= self.ordering.executed.plus(self.genesis().parameters.log_window);
+        if !near && !self.log.contains(sequence) {
+            return Err(Rejection::OutsideWatermarks);
+        }
+        if let Some(batch) = body {
+            self.hold(batch, sequence)?;
+        }
+        let digest = certificate.digest;
+        self.learn_committed(certificate);
+        self.body_arrived(digest);
+        Ok(())
+    }
+
+    pub(super) fn learn_committed(&mut self, certificate: Verified<CommitCertificate>) {
+        let (sequence, digest) = (certificate.sequence, certificate.digest);
+        if sequence <= self.ordering.frontier && self.ordering.committed(sequence).is_none() {
+            return;
+        }
+        if let Some(known) = self.ordering.committed_digest(sequence) {
+            if known != digest {
+                self.halt(Alarm::TooManyFaults(sequence));
+            }
+            return;
+        }
+        self.journal_body(&digest);
+        self.output.record(Record::Committed((*certificate).clone()));
+        self.ordering.insert(certificate, self.now.monotonic);
+        if !self.bodies.holds(&digest) {
+            self.want(digest);
+        }
+        self.view_changes.outstanding.remove(&sequence);
+        if self.view_changes.outstanding.is_empty() {
+            self.timers.clear(Timer::Reproposed);
+        }
+        self.advance_frontier();
+        self.dispatch();
+    }
+
+    /// What is committed without a gap below it is discharged (R10).
+    pub(super) fn advance_frontier(&mut self) {
+        loop {
+            let next = self.ordering.frontier.next();
+            let Some(digest) = self.ordering.committed_digest(next) else { return };
+            if !self.bodies.holds(&digest) {
+                return;
+            }
+            if let Some(batch) = self.bodies.get(&digest) {
+                self.requests.ordered(batch, self.now.monotonic);
+            }
+            self.ordering.frontier = next;
+        }
+    }
+
+    /// Hands committed batches to the executor, no further than it may lag (R19).
+    pub(super) fn dispatch(&mut self) {
+        if self.ordering.transferring.is_some() {
+            return;
+        }
+        while self.ordering.dispatched < self.ordering.frontier
+            && self.ordering.dispatched.above(self.ordering.executed) < self.config.limits.execution_lag
+        {
+            let sequence = self.ordering.dispatched.next();
+            let Some(digest) = self.ordering.committed_digest(sequence) else { return };
+            let body = self.bodies.get(&digest).cloned();
+            self.ordering.dispatched = sequence;
+            self.output.at_once(Action::Execute(Ordered { view: self.view, sequence, body }));
+        }
+    }
+
+    /// A body that something may have waited for is here.
+    pub(super) fn body_arrived(&mut self, digest: Digest) {
+        let waiting: Vec<SequenceNumber> = self
+            .log
+            .slots()
+            .filter(|(_, slot)| slot.header.as_ref().is_some_and(|header| !header.accepted && header.signed.digest == digest))
+            .map(|(sequence, _)| sequence)
+            .collect();
+        for sequence in waiting {
+            self.try_accept(sequence);
+        }
+        self.journal_committed_body(&digest);
+        self.advance_frontier();
+        self.dispatch();
+        self.try_new_view();
+    }
+
+    /// Replay needs the body of what is recorded as committed.
+    fn journal_committed_body(&mut self, digest: &Digest) {
+        if self.ordering.committed_above(self.ordering.executed).any(|(_, committed)| committed.certificate.digest == *digest) {
+            self.journal_body(digest);
+        }
+    }
+
+    /// Frees what no peer, no view change and no execution will need (R9, R11).
+    pub(super) fn forget_settled(&mut self) {
+        let served = self.log.low().minus(self.genesis().parameters.log_window);
+        self.ordering.forget(served);
+        let slots = self.log.slots().flat_map(|(_, slot)| {
+            let header = slot.header.as_ref().map(|header| header.signed.digest);
+            let prepared = slot.prepared.as_ref().map(|certificate| certificate.digest);
+            header.into_iter().chain(prepared)
+        });
+        let committed = self.ordering.committed_above(SequenceNumber::GENESIS).map(|(_, committed)| committed.certificate.digest);
+        let proposed = self.view_changes.cited_digests();
+        let needed: BTreeSet<Digest> = slots.chain(committed).chain(proposed).collect();
+        self.bodies.retain(&needed);
+    }
+}

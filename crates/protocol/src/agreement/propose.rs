@@ -1,0 +1,88 @@
+//! The primary's side: batching and proposing (R3, R4).
+
+use super::log::Header;
+use super::*;
+
+impl Replica {
+    /// Before its first pre-prepare in a view the primary makes durable that it is about to propose (R15).
+    pub(super) fn open_view(&mut self) {
+        self.output.record(Record::Opened(self.view));
+        self.output.await_durable(Awaiting::Opened(self.view));
+        self.timers.set(Timer::Heartbeat, self.now.monotonic);
+        self.timers.set(Timer::IdleCheckpoint, self.now.monotonic.saturating_add(self.config.timing.idle_checkpoint));
+    }
+
+    fn may_propose(&self) -> bool {
+        self.active && self.is_primary() && self.halted.is_none() && self.view_changes.opened == Some(self.view)
+    }
+
+    /// Proposes what waits. A lone request goes at once; under load requests gather while `pipeline` batches are in
+    /// flight, and make a larger batch.
+    pub(super) fn propose(&mut self) {
+        if !self.may_propose() {
+            return;
+        }
+        while self.requests.has_unproposed() && self.has_room_to_propose() {
+            let most_bytes = self.genesis().parameters.max_batch_bytes;
+            let requests = self.requests.next_batch(self.config.limits.batch_requests, most_bytes);
+            if requests.is_empty() {
+                return;
+            }
+            let time = self.now.wall.max(self.view_changes.last_time.saturating_add(1));
+            self.view_changes.last_time = time;
+            self.propose_body(Some(Batch::of_verified(time, requests)));
+        }
+    }
+
+    /// The window, the executor's lag, the memory and the pipeline all bound how far proposals run ahead (R19).
+    fn has_room_to_propose(&self) -> bool {
+        let next = self.view_changes.next_sequence;
+        let in_flight = self.view_changes.next_sequence.minus(1).above(self.ordering.frontier.max(self.log.low()));
+        let lag = self.ordering.frontier.above(self.ordering.executed);
+        // Half, so that the backups, whose h may be lower, have room for what is proposed here.
+        let room = self.bodies.bytes() < self.config.limits.body_bytes / 2;
+        next <= self.log.high() && in_flight < self.config.limits.pipeline && lag < self.config.limits.execution_lag && room
+    }
+
+    fn propose_body(&mut self, body: Option<Verified<Batch>>) {
+        let sequence = self.view_changes.next_sequence;
+        let digest = body.as_ref().map_or(NULL_DIGEST, |batch| batch.digest());
+        let header = self.signer.sign(PrePrepare { view: self.view, sequence, digest, replica: self.id() });
+        let bytes = body.as_ref().map(|batch| batch.bytes().clone()).unwrap_or_default();
+        let now = self.now.monotonic;
+        let Some(slot) = self.log.slot_mut(sequence) else { return };
+        slot.header = Some(Header { signed: header.clone(), accepted: true });
+        slot.spoke_at = now;
+        self.view_changes.next_sequence = sequence.next();
+        if let Some(batch) = body {
+            self.bodies.hold(batch, false);
+        }
+        let header = header.into_inner();
+        self.output.at_once(Action::Broadcast(Message::PrePrepare { header: header.clone(), body: bytes }));
+        self.journal_body(&digest);
+        self.output.record(Record::PrePrepare(header));
+        self.timers.set(Timer::IdleCheckpoint, now.saturating_add(self.config.timing.idle_checkpoint));
+        self.try_prepared(sequence);
+    }
+
+    /// When nothing was ordered for a while, fills the log with null requests to the next checkpoint, once (R9).
+    pub(super) fn fill_to_checkpoint(&mut self) {
+        let timing = &self.config.timing;
+        self.timers.set(Timer::IdleCheckpoint, self.now.monotonic.saturating_add(timing.idle_checkpoint));
+        let next = self.view_changes.next_sequence;
+        let interval = self.genesis().parameters.checkpoint_interval;
+        let done = next.minus(1);
+        let at_checkpoint = done.0.checked_rem(interval) == Some(0);
+        let unfinished = self.ordering.executed < done || self.requests.has_unproposed();
+        if !self.may_propose() || at_checkpoint || unfinished || done <= self.log.low() {
+            return;
+        }
+        let missing = interval.saturating_sub(done.0.checked_rem(interval).unwrap_or(0));
+        for _ in 0..missing {
+            if self.view_changes.next_sequence > self.log.high() {
+                return;
+            }
+            self.propose_body(None);
+        }
+    }
+}

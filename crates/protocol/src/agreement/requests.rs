@@ -1,0 +1,239 @@
+use crate::execution::{Admission, RequestWindow};
+use pbft_crypto::Digest;
+use pbft_message::{Batch, ClientId, Domain, Genesis, Request, RequestRefusal, Signed, Timestamp, Verified};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// How long a client should wait before it tries a busy replica again, in milliseconds.
+const RETRY_AFTER_MS: u64 = 100;
+
+/// The requests that wait to be ordered, and what was ordered of each client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Requests {
+    /// The clients that are authorised, each with the timestamps in committed batches (R8).
+    windows: BTreeMap<ClientId, RequestWindow>,
+    waiting: BTreeMap<ClientId, Waiting>,
+    /// Clients with requests that are not proposed, in turn: the primary serves them round-robin (R18).
+    turn: VecDeque<ClientId>,
+    /// Since when each client's lowest watched request is watched (R10).
+    watched: BTreeSet<(Duration, ClientId)>,
+    count: usize,
+    bytes: usize,
+    limits: Bounds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bounds {
+    per_client: usize,
+    count: usize,
+    bytes: usize,
+}
+
+/// One client's requests that wait to be ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Waiting {
+    requests: BTreeMap<Timestamp, Pending>,
+    unproposed: BTreeSet<Timestamp>,
+    watched_since: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pending {
+    request: Verified<Signed<Request>>,
+    digest: Digest,
+    watched: bool,
+}
+
+/// What became of a request that is no nonsense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It waits to be ordered, and is now watched for the first time.
+    Watched,
+    /// It waits to be ordered.
+    Waiting,
+    /// It was ordered before; the executor has the answer or will have it.
+    Ordered,
+}
+
+impl Requests {
+    pub fn new(genesis: &Genesis, count: usize, bytes: usize) -> Self {
+        let per_client = genesis.parameters.requests_in_flight;
+        let windows = genesis.clients.iter().map(|client| (client.signing_key, RequestWindow::new(per_client))).collect();
+        Self {
+            windows,
+            waiting: BTreeMap::new(),
+            turn: VecDeque::new(),
+            watched: BTreeSet::new(),
+            count: 0,
+            bytes: 0,
+            limits: Bounds { per_client, count, bytes },
+        }
+    }
+
+    /// Takes a request in. `relayed`: it came from a replica, for which each client has one place that is never busy
+    /// (R19). `watch`: its discharge is awaited from now on (R10).
+    pub fn take(
+        &mut self,
+        request: Verified<Signed<Request>>,
+        domain: &Domain,
+        watch: Option<Duration>,
+        relayed: bool,
+    ) -> Result<Taken, RequestRefusal> {
+        let (client, timestamp) = (request.client, request.timestamp);
+        let window = self.windows.get(&client).ok_or(RequestRefusal::UnknownClient)?;
+        match window.admits(timestamp) {
+            Admission::Ordered => return Ok(Taken::Ordered),
+            Admission::TooOld => return Err(RequestRefusal::TooOld),
+            Admission::New => {}
+        }
+        let digest = request.digest(domain);
+        if let Some(known) = self.waiting.get_mut(&client).and_then(|waiting| waiting.requests.get_mut(&timestamp)) {
+            if known.digest != digest {
+                return Err(RequestRefusal::TimestampReused);
+            }
+            let newly_watched = watch.is_some() && !known.watched;
+            known.watched |= newly_watched;
+            if let (true, Some(now)) = (newly_watched, watch) {
+                self.watch_lowest(client, now);
+                return Ok(Taken::Watched);
+            }
+            return Ok(Taken::Waiting);
+        }
+        let full = self.count >= self.limits.count || self.bytes.saturating_add(request.size()) > self.limits.bytes;
+        let queued = self.waiting.get(&client).map_or(0, |waiting| waiting.requests.len());
+        let reserved = relayed && queued == 0;
+        if queued >= self.limits.per_client || (full && !reserved) {
+            return Err(RequestRefusal::Busy { retry_after_ms: RETRY_AFTER_MS });
+        }
+        let waiting = self.waiting.entry(client).or_default();
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(request.size());
+        if waiting.unproposed.is_empty() {
+            self.turn.push_back(client);
+        }
+        waiting.unproposed.insert(timestamp);
+        waiting.requests.insert(timestamp, Pending { request, digest, watched: watch.is_some() });
+        if let Some(now) = watch {
+            self.watch_lowest(client, now);
+            return Ok(Taken::Watched);
+        }
+        Ok(Taken::Waiting)
+    }
+
+    /// Takes out of the queue what fits a batch, one request of each client in turn. They stay known until ordered.
+    pub fn next_batch(&mut self, most: usize, most_bytes: usize) -> Vec<Verified<Signed<Request>>> {
+        let mut batch = Vec::new();
+        let mut room = most_bytes.saturating_sub(64);
+        while batch.len() < most {
+            let Some(client) = self.turn.pop_front() else { break };
+            let Some(waiting) = self.waiting.get_mut(&client) else { continue };
+            let Some(timestamp) = waiting.unproposed.first().copied() else { continue };
+            let Some(pending) = waiting.requests.get(&timestamp) else { continue };
+            let Some(left) = room.checked_sub(pending.request.size()) else {
+                self.turn.push_front(client);
+                break;
+            };
+            room = left;
+            batch.push(pending.request.clone());
+            waiting.unproposed.remove(&timestamp);
+            if !waiting.unproposed.is_empty() {
+                self.turn.push_back(client);
+            }
+        }
+        batch
+    }
+
+    pub fn has_unproposed(&self) -> bool {
+        !self.turn.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All requests of a batch are ordered and committed, as is everything before it (R10: discharged).
+    pub fn ordered(&mut self, batch: &Batch, now: Duration) {
+        for request in batch.requests() {
+            if let Some(window) = self.windows.get_mut(&request.client) {
+                window.insert(request.timestamp);
+            }
+            self.remove(request.client, request.timestamp, now);
+        }
+    }
+
+    /// What was ordered of each client is replaced by what a fetched or restored state says.
+    pub fn restore(&mut self, windows: BTreeMap<ClientId, RequestWindow>, now: Duration) {
+        self.windows = windows;
+        let waiting: Vec<(ClientId, Timestamp)> = self
+            .waiting
+            .iter()
+            .flat_map(|(client, waiting)| waiting.requests.keys().map(|timestamp| (*client, *timestamp)))
+            .collect();
+        for (client, timestamp) in waiting {
+            if self.windows.get(&client).is_none_or(|window| window.admits(timestamp) != Admission::New) {
+                self.remove(client, timestamp, now);
+            }
+        }
+    }
+
+    fn remove(&mut self, client: ClientId, timestamp: Timestamp, now: Duration) {
+        let Some(waiting) = self.waiting.get_mut(&client) else { return };
+        let Some(pending) = waiting.requests.remove(&timestamp) else { return };
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(pending.request.size());
+        if waiting.unproposed.remove(&timestamp) && waiting.unproposed.is_empty() {
+            self.turn.retain(|other| *other != client);
+        }
+        let lowest_watched_changes = pending.watched && !waiting.requests.range(..timestamp).any(|(_, earlier)| earlier.watched);
+        if lowest_watched_changes && let Some(since) = waiting.watched_since.take() {
+            self.watched.remove(&(since, client));
+            self.watch_lowest(client, now);
+        }
+        if self.waiting.get(&client).is_some_and(|waiting| waiting.requests.is_empty()) {
+            self.waiting.remove(&client);
+        }
+    }
+
+    /// The clock of a client's lowest watched request starts when it becomes the lowest (R10: serving others does not
+    /// save a primary that leaves one out).
+    fn watch_lowest(&mut self, client: ClientId, now: Duration) {
+        let Some(waiting) = self.waiting.get_mut(&client) else { return };
+        if waiting.watched_since.is_none() && waiting.requests.values().any(|pending| pending.watched) {
+            waiting.watched_since = Some(now);
+            self.watched.insert((now, client));
+        }
+    }
+
+    /// Since when the longest watched of all clients' lowest requests has been watched.
+    pub fn watched_since(&self) -> Option<Duration> {
+        self.watched.first().map(|(since, _)| *since)
+    }
+
+    /// A new view begins (R10): every request that waits is to be proposed again, and its clock starts again.
+    pub fn requeue(&mut self, now: Duration) {
+        self.watched.clear();
+        self.turn = self.waiting.keys().copied().collect();
+        for (client, waiting) in &mut self.waiting {
+            waiting.unproposed = waiting.requests.keys().copied().collect();
+            if waiting.watched_since.is_some() {
+                waiting.watched_since = Some(now);
+                self.watched.insert((now, *client));
+            }
+        }
+    }
+
+    /// These requests are in a proposal already.
+    pub fn proposed(&mut self, batch: &Batch) {
+        for request in batch.requests() {
+            let Some(waiting) = self.waiting.get_mut(&request.client) else { continue };
+            if waiting.unproposed.remove(&request.timestamp) && waiting.unproposed.is_empty() {
+                self.turn.retain(|client| *client != request.client);
+            }
+        }
+    }
+
+    /// All that waits, for relaying to a new primary.
+    pub fn waiting(&self) -> impl Iterator<Item = &Verified<Signed<Request>>> {
+        self.waiting.values().flat_map(|waiting| waiting.requests.values().map(|pending| &pending.request))
+    }
+}

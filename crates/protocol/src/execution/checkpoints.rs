@@ -1,0 +1,60 @@
+use super::frozen::FrozenState;
+use pbft_message::{Parameters, SequenceNumber, StableCertificate};
+use std::collections::BTreeMap;
+
+/// The frozen states and the certificates of those that are stable (R9): the two newest stable ones can be served, newer
+/// ones wait for their certificates. Either may come first: h follows certificates, executed follows execution.
+pub(super) struct Checkpoints {
+    frozen: BTreeMap<SequenceNumber, FrozenState>,
+    certificates: BTreeMap<SequenceNumber, StableCertificate>,
+    most_waiting: usize,
+}
+
+impl Checkpoints {
+    pub(super) fn new(parameters: &Parameters) -> Self {
+        let in_window = parameters.log_window.checked_div(parameters.checkpoint_interval).unwrap_or(0);
+        let most_waiting = usize::try_from(in_window.saturating_add(2)).unwrap_or(usize::MAX);
+        Self { frozen: BTreeMap::new(), certificates: BTreeMap::new(), most_waiting }
+    }
+
+    pub(super) fn insert(&mut self, frozen: FrozenState) {
+        self.frozen.insert(frozen.state.sequence, frozen);
+        self.prune();
+    }
+
+    pub(super) fn stable(&mut self, certificate: StableCertificate) {
+        self.certificates.insert(certificate.sequence, certificate);
+        self.prune();
+    }
+
+    /// The states that can be served, ascending. A state that differs from its certificate is none of them.
+    pub(super) fn servable(&self) -> impl DoubleEndedIterator<Item = (&FrozenState, &StableCertificate)> {
+        self.certificates.values().filter_map(|certificate| {
+            let frozen = self.frozen.get(&certificate.sequence)?;
+            (frozen.state.digest() == certificate.digest).then_some((frozen, certificate))
+        })
+    }
+
+    pub(super) fn get(&self, sequence: SequenceNumber) -> Option<(&FrozenState, &StableCertificate)> {
+        self.servable().find(|(frozen, _)| frozen.state.sequence == sequence)
+    }
+
+    fn prune(&mut self) {
+        let newest: Vec<_> = self.servable().rev().take(2).map(|(frozen, _)| frozen.state.sequence).collect();
+        let last = newest.first().copied();
+        let keep = |sequence: &SequenceNumber| newest.contains(sequence) || last.is_none_or(|last| *sequence > last);
+        self.frozen.retain(|sequence, _| keep(sequence));
+        self.certificates.retain(|sequence, _| keep(sequence));
+        let most = self.most_waiting.saturating_add(newest.len());
+        forget_oldest(&mut self.frozen, most, &newest);
+        forget_oldest(&mut self.certificates, most, &newest);
+    }
+}
+
+/// The oldest go first, but never those that can be served.
+fn forget_oldest<T>(map: &mut BTreeMap<SequenceNumber, T>, most: usize, servable: &[SequenceNumber]) {
+    while map.len() > most {
+        let Some(oldest) = map.keys().find(|sequence| !servable.contains(sequence)).copied() else { return };
+        map.remove(&oldest);
+    }
+}

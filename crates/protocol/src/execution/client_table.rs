@@ -1,0 +1,247 @@
+use super::MAX_CHUNK_BYTES;
+use super::client_chunk::{ClientTableError, decode_bucket, encode_bucket};
+use super::window::{RequestWindow, is_too_old};
+use crate::service::Snapshot;
+use pbft_crypto::Digest;
+use pbft_message::{Blob, ClientId, Genesis, Outcome, RequestRefusal, RequestState, SequenceNumber, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The client table is divided into this many chunks.
+pub const CLIENT_CHUNKS: u32 = 1024;
+
+/// Even an empty result takes this many bytes of memory, and counts for them.
+const RESULT_OVERHEAD: usize = 32;
+
+pub(super) type Requests = BTreeMap<Timestamp, Remembered>;
+pub(super) type Bucket = BTreeMap<ClientId, Arc<Requests>>;
+
+/// Who is authorised, and the W highest executed timestamps of each client (R8). Replicated state: it knows no view and no
+/// replica, and equal histories give equal bytes.
+///
+/// Copy on write: a frozen table shares all buckets and clients that execution has not touched since.
+#[derive(Clone, Debug)]
+pub struct ClientTable {
+    requests_in_flight: usize,
+    max_cached_bytes: usize,
+    buckets: Vec<Arc<Bucket>>,
+    /// The requests whose results are cached, oldest first: the order of eviction.
+    cached: BTreeMap<(SequenceNumber, u32), Cached>,
+    cached_bytes: usize,
+    /// The buckets changed since they were last asked for.
+    changed: BTreeSet<u32>,
+}
+
+/// What is remembered of an executed request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The request's digest.
+    pub request: Digest,
+    /// Where it was ordered.
+    pub sequence: SequenceNumber,
+    /// Its place in the batch.
+    pub index: u32,
+    /// One result for each operation; none once they were evicted.
+    pub results: Option<Vec<Blob>>,
+}
+
+/// What execution does with an ordered request (R8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// It runs, and is to be remembered.
+    Execute,
+    /// It ran before: this came of it.
+    Remembered(&'a Remembered),
+    /// It has no effect and is not remembered.
+    Refused(RequestRefusal),
+}
+
+#[derive(Clone, Debug)]
+struct Cached {
+    client: ClientId,
+    timestamp: Timestamp,
+    bytes: usize,
+}
+
+impl Remembered {
+    /// What came of the request, as far as it is still known.
+    pub fn outcome(&self) -> Outcome {
+        self.results.clone().map_or(Outcome::ExecutedResultGone, Outcome::Executed)
+    }
+
+    fn place(&self) -> (SequenceNumber, u32) {
+        (self.sequence, self.index)
+    }
+}
+
+impl ClientTable {
+    /// The table at genesis: its clients are authorised, none has executed anything.
+    pub fn new(genesis: &Genesis) -> Self {
+        let mut buckets = vec![Bucket::new(); usize::try_from(CLIENT_CHUNKS).unwrap_or(usize::MAX)];
+        for entry in &genesis.clients {
+            if let Some(bucket) = position(entry.signing_key).and_then(|position| buckets.get_mut(position)) {
+                bucket.insert(entry.signing_key, Arc::default());
+            }
+        }
+        Self::of_buckets(genesis, buckets)
+    }
+
+    /// The table that these chunks are.
+    pub fn restore(genesis: &Genesis, chunks: &[Vec<u8>]) -> Result<Self, ClientTableError> {
+        if u32::try_from(chunks.len()) != Ok(CLIENT_CHUNKS) {
+            return Err(ClientTableError::ChunkCount { found: chunks.len() });
+        }
+        let limit = genesis.parameters.requests_in_flight;
+        let buckets: Result<_, _> = (0..).zip(chunks).map(|(chunk, bytes)| decode_bucket(chunk, bytes, limit)).collect();
+        Ok(Self::of_buckets(genesis, buckets?))
+    }
+
+    fn of_buckets(genesis: &Genesis, buckets: Vec<Bucket>) -> Self {
+        let mut cached = BTreeMap::new();
+        let mut cached_bytes: usize = 0;
+        let clients = buckets.iter().flatten();
+        for (client, timestamp, remembered) in
+            clients.flat_map(|(client, requests)| requests.iter().map(move |(timestamp, entry)| (*client, *timestamp, entry)))
+        {
+            if let Some(results) = &remembered.results {
+                let bytes = size_of_results(results);
+                cached_bytes = cached_bytes.saturating_add(bytes);
+                cached.insert(remembered.place(), Cached { client, timestamp, bytes });
+            }
+        }
+        // One bucket may hold all results, and must fit one chunk.
+        let most = usize::try_from(MAX_CHUNK_BYTES / 2).unwrap_or(usize::MAX);
+        Self {
+            requests_in_flight: genesis.parameters.requests_in_flight,
+            max_cached_bytes: genesis.parameters.max_cached_result_bytes.min(most),
+            buckets: buckets.into_iter().map(Arc::new).collect(),
+            cached,
+            cached_bytes,
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// What execution does with this request.
+    pub fn decide(&self, client: ClientId, timestamp: Timestamp, request: &Digest) -> Decision<'_> {
+        let Some(requests) = self.requests(client) else { return Decision::Refused(RequestRefusal::UnknownClient) };
+        match requests.get(&timestamp) {
+            Some(remembered) if remembered.request == *request => Decision::Remembered(remembered),
+            Some(_) => Decision::Refused(RequestRefusal::TimestampReused),
+            None if self.is_too_old(requests, timestamp) => Decision::Refused(RequestRefusal::TooOld),
+            None => Decision::Execute,
+        }
+    }
+
+    /// Remembers an executed request, and evicts the oldest results beyond the byte cap. For what
+    /// [`decide`](Self::decide) said is to execute; no effect for an unknown client.
+    pub fn remember(&mut self, client: ClientId, timestamp: Timestamp, executed: Remembered) {
+        let limit = self.requests_in_flight;
+        let Some(requests) = self.requests_mut(client) else { return };
+        let (place, bytes) = (executed.place(), executed.results.as_deref().map(size_of_results));
+        requests.insert(timestamp, executed);
+        let forgotten = if requests.len() > limit { requests.pop_first() } else { None };
+        if let Some(bytes) = bytes {
+            self.cached_bytes = self.cached_bytes.saturating_add(bytes);
+            self.cached.insert(place, Cached { client, timestamp, bytes });
+        }
+        if let Some((_, forgotten)) = forgotten
+            && let Some(cached) = self.cached.remove(&forgotten.place())
+        {
+            self.cached_bytes = self.cached_bytes.saturating_sub(cached.bytes);
+        }
+        while self.cached_bytes > self.max_cached_bytes {
+            let Some((_, oldest)) = self.cached.pop_first() else { break };
+            self.evict(&oldest);
+        }
+    }
+
+    fn evict(&mut self, oldest: &Cached) {
+        self.cached_bytes = self.cached_bytes.saturating_sub(oldest.bytes);
+        if let Some(remembered) = self.requests_mut(oldest.client).and_then(|requests| requests.get_mut(&oldest.timestamp)) {
+            remembered.results = None;
+        }
+    }
+
+    /// What is remembered of a request.
+    pub fn remembered(&self, client: ClientId, timestamp: Timestamp) -> Option<&Remembered> {
+        self.requests(client)?.get(&timestamp)
+    }
+
+    /// What is known of a request.
+    pub fn request_state(&self, client: ClientId, timestamp: Timestamp) -> RequestState {
+        let Some(requests) = self.requests(client) else { return RequestState::UnknownClient };
+        match requests.get(&timestamp) {
+            Some(remembered) => {
+                RequestState::Executed { sequence: remembered.sequence, request: remembered.request, outcome: remembered.outcome() }
+            }
+            None if self.is_too_old(requests, timestamp) => RequestState::TooOld,
+            None => RequestState::NotExecuted,
+        }
+    }
+
+    /// The executed timestamps of every authorised client.
+    pub fn windows(&self) -> BTreeMap<ClientId, RequestWindow> {
+        let window = |requests: &Requests| {
+            let mut window = RequestWindow::new(self.requests_in_flight);
+            requests.keys().for_each(|timestamp| window.insert(*timestamp));
+            window
+        };
+        self.buckets.iter().flat_map(|bucket| bucket.iter()).map(|(client, requests)| (*client, window(requests))).collect()
+    }
+
+    /// The table as it is now, frozen.
+    pub fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(FrozenTable(self.buckets.clone()))
+    }
+
+    /// The chunks that changed since the last call; after [`new`](Self::new) or [`restore`](Self::restore), none have.
+    pub fn changed_chunks(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
+    fn is_too_old(&self, requests: &Requests, timestamp: Timestamp) -> bool {
+        let lowest = requests.first_key_value().map(|(lowest, _)| *lowest);
+        is_too_old(timestamp, requests.len(), lowest, self.requests_in_flight)
+    }
+
+    fn requests(&self, client: ClientId) -> Option<&Requests> {
+        Some(self.buckets.get(position(client)?)?.get(&client)?)
+    }
+
+    /// A client's requests for changing: copies what a frozen table shares.
+    fn requests_mut(&mut self, client: ClientId) -> Option<&mut Requests> {
+        self.requests(client)?;
+        let bucket = self.buckets.get_mut(position(client)?)?;
+        self.changed.insert(bucket_of(client));
+        Arc::make_mut(bucket).get_mut(&client).map(Arc::make_mut)
+    }
+}
+
+/// What results count for in the bounds on their bytes.
+pub(super) fn size_of_results(results: &[Blob]) -> usize {
+    results.iter().fold(0, |sum: usize, result| sum.saturating_add(result.len()).saturating_add(RESULT_OVERHEAD))
+}
+
+/// A client's bucket: its key's first two bytes, which are as good as random.
+pub(super) fn bucket_of(client: ClientId) -> u32 {
+    let [first, second, ..] = *client.0.as_bytes();
+    u32::from(u16::from_le_bytes([first, second])) % CLIENT_CHUNKS
+}
+
+fn position(client: ClientId) -> Option<usize> {
+    usize::try_from(bucket_of(client)).ok()
+}
+
+struct FrozenTable(Vec<Arc<Bucket>>);
+
+impl Snapshot for FrozenTable {
+    fn chunk_count(&self) -> u32 {
+        CLIENT_CHUNKS
+    }
+
+    fn chunk(&self, index: u32) -> Vec<u8> {
+        let bucket = usize::try_from(index).ok().and_then(|index| self.0.get(index));
+        bucket.map(|bucket| encode_bucket(bucket)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,333 @@
+//! R4-R7, R9, R19 and R23 in scenarios without a liar.
+
+mod cluster;
+
+use cluster::{Cluster, MS};
+use pbft_message::*;
+use pbft_protocol::agreement::*;
+
+#[test]
+fn r06_a_request_to_the_primary_is_executed_by_all_for_every_n() {
+    for n in [4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n);
+        cluster.submit(0, "a").unwrap();
+        cluster.run(10);
+        assert!(cluster.all_served(1), "n = {n}: {}", cluster.describe());
+        assert!(cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(0)));
+    }
+}
+
+#[test]
+fn r02_a_request_to_a_backup_is_relayed_once_and_executed_by_all() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.request(0, "a");
+    for _ in 0..2 {
+        cluster.with_replica(2, |replica, now| replica.handle_request(now, request.clone())).unwrap().unwrap();
+    }
+    cluster.run(20);
+    assert!(cluster.all_served(1));
+    let relays: Vec<(u32, u32)> = cluster
+        .sent
+        .iter()
+        .filter(|(_, _, message)| matches!(message, Message::Request(_)))
+        .map(|(from, to, _)| (*from, *to))
+        .collect();
+    assert_eq!(relays, [(2, 0), (2, 1), (2, 3)]);
+}
+
+#[test]
+fn r08_a_request_that_was_ordered_is_answered_and_never_ordered_again() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.request(0, "a");
+    for _ in 0..3 {
+        cluster.with_replica(0, |replica, now| replica.handle_request(now, request.clone())).unwrap().unwrap();
+        cluster.run(20);
+    }
+    assert_eq!((0..4).map(|id| cluster.served(id)).collect::<Vec<_>>(), [1, 1, 1, 1]);
+}
+
+#[test]
+fn r07_with_f_replicas_down_requests_go_on_for_every_n() {
+    for (n, f) in [(4, 1), (5, 1), (6, 1), (7, 2), (10, 3)] {
+        let mut cluster = Cluster::new(n);
+        for id in 0..f {
+            cluster.crash(u32::try_from(n - 1 - id).unwrap());
+        }
+        for number in 0..20 {
+            cluster.submit(0, &format!("{number}")).unwrap();
+            cluster.run(5);
+        }
+        cluster.run(50);
+        assert!(cluster.all_served(20), "n = {n}: {}", cluster.describe());
+    }
+}
+
+#[test]
+fn r07_without_a_quorum_nothing_is_executed() {
+    for (n, down) in [(4, 2), (5, 2), (6, 3), (7, 3), (10, 4)] {
+        let mut cluster = Cluster::new(n);
+        for id in 0..down {
+            cluster.crash(u32::try_from(n - 1 - id).unwrap());
+        }
+        cluster.submit(0, "a").unwrap();
+        cluster.run(5_000);
+        assert!(cluster.alive().into_iter().all(|id| cluster.served(id) == 0), "n = {n}");
+    }
+}
+
+#[test]
+fn requests_that_come_while_batches_are_in_flight_share_a_batch() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..50 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+    }
+    cluster.run(50);
+    assert!(cluster.all_served(50));
+    assert_eq!(cluster.replica(0).executed(), SequenceNumber(5), "four lone requests, then one batch of all the others");
+}
+
+#[test]
+fn r09_checkpoints_become_stable_and_the_log_is_freed_for_every_n() {
+    for n in [4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n);
+        for number in 0..40 {
+            cluster.submit(0, &format!("{number}")).unwrap();
+            cluster.run(10);
+        }
+        assert!(cluster.all_served(40));
+        for id in cluster.alive() {
+            assert_eq!(cluster.replica(id).low_watermark(), SequenceNumber(40), "n = {n}: {}", cluster.describe());
+        }
+    }
+}
+
+#[test]
+fn r09_an_idle_cluster_fills_the_log_to_the_next_checkpoint_once() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "a").unwrap();
+    cluster.run(2_000);
+    for id in 0..4 {
+        assert_eq!(cluster.replica(id).low_watermark(), SequenceNumber(4), "{}", cluster.describe());
+    }
+    cluster.run(10_000);
+    assert_eq!(cluster.replica(0).executed(), SequenceNumber(4), "idle progress goes no further than one checkpoint");
+}
+
+#[test]
+fn r09_a_replica_whose_state_differs_from_the_certified_one_stops_voting() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].executor.state = pbft_crypto::Digest::of("corrupt", &[]);
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(50);
+    assert_eq!(cluster.replica(3).halted(), Some(Alarm::Diverged(SequenceNumber(4))));
+    cluster.sent.clear();
+    cluster.submit(0, "more").unwrap();
+    cluster.run(50);
+    let votes = |message: &Message| matches!(message, Message::Prepare { .. } | Message::Commit(_) | Message::Checkpoint(_));
+    assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 3 && votes(message)), "it signs nothing more");
+    assert!((0..3).all(|id| cluster.served(id) == 5));
+}
+
+#[test]
+fn r10_without_faults_there_is_no_view_change() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..200 {
+        cluster.submit_to_all(&format!("{number}"));
+        cluster.run(50);
+    }
+    assert!(cluster.all_served(200));
+    assert!(
+        cluster.alive().into_iter().all(|id| cluster.replica(id).view() == View(0) && cluster.replica(id).view_change_count() == 0)
+    );
+}
+
+#[test]
+fn r23_one_lost_message_of_each_kind_costs_one_status_period_and_no_view_change() {
+    for kind in ["pre-prepare", "prepare", "commit", "checkpoint"] {
+        let mut cluster = Cluster::new(4);
+        let mut lost = 0;
+        cluster.lie = Box::new(move |_, to, message| {
+            if to == 3 && message.name() == kind && lost < 3 {
+                lost += 1;
+                return vec![];
+            }
+            vec![message]
+        });
+        for number in 0..4 {
+            cluster.submit(0, &format!("{number}")).unwrap();
+        }
+        cluster.run(400);
+        assert!(cluster.all_served(4), "{kind} lost: {}", cluster.describe());
+        assert_eq!(cluster.replica(3).low_watermark(), SequenceNumber(4), "{kind} lost");
+        assert!((0..4).all(|id| cluster.replica(id).view() == View(0)), "{kind} lost");
+    }
+}
+
+#[test]
+fn r23_under_heavy_loss_everything_is_executed_in_the_end() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n);
+        let mut count: u32 = 0;
+        cluster.lie = Box::new(move |_, _, message| {
+            count = count.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if (count >> 16) % 10 < 3 { vec![] } else { vec![message] }
+        });
+        for number in 0..40 {
+            cluster.submit_to_all(&format!("{number}"));
+            cluster.run(100);
+        }
+        cluster.run_until(60_000, |cluster| cluster.all_served(40));
+    }
+}
+
+#[test]
+fn r23_a_replica_that_was_cut_off_catches_up_batch_by_batch() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    for number in 0..10 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    assert_eq!(cluster.served(3), 0);
+    cluster.isolate(3, false);
+    cluster.run_until(2_000, |cluster| cluster.served(3) == 10);
+    assert_eq!(cluster.replica(3).view(), View(0), "a lone deaf replica changes no view");
+}
+
+#[test]
+fn r14_a_replica_that_was_away_beyond_the_log_fetches_the_state() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    for number in 0..80 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.isolate(3, false);
+    cluster.run_until(3_000, |cluster| cluster.replica(3).executed() == SequenceNumber(80));
+    assert_eq!(cluster.replica(3).low_watermark(), SequenceNumber(80));
+    cluster.submit(0, "more").unwrap();
+    cluster.run(20);
+    assert_eq!(cluster.replica(3).executed(), SequenceNumber(81));
+}
+
+#[test]
+fn r07_a_slow_service_does_not_stall_voting() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].executor.stalled = true;
+    for number in 0..12 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    assert_eq!(cluster.replica(3).low_watermark(), SequenceNumber(12), "h follows certificates, not the own execution");
+    assert_eq!(cluster.replica(3).executed(), SequenceNumber(0));
+    cluster.nodes[3].executor.stalled = false;
+    cluster.execute_waiting(3);
+    cluster.run(50);
+    assert_eq!(cluster.served(3), 12);
+}
+
+#[test]
+fn r19_the_primary_proposes_no_further_than_its_own_execution_allows() {
+    let mut cluster = Cluster::with(4, Parameters::default());
+    cluster.nodes[0].executor.stalled = true;
+    for number in 0..200 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(5);
+    }
+    let lag = cluster.config.limits.execution_lag;
+    assert_eq!(cluster.replica(1).executed(), SequenceNumber(lag));
+}
+
+#[test]
+fn r19_a_client_beyond_its_places_in_flight_is_told_to_wait() {
+    let mut cluster = Cluster::new(4);
+    for id in 1..4 {
+        cluster.crash(id);
+    }
+    let places = cluster.genesis.parameters.requests_in_flight;
+    for number in 0..places {
+        assert_eq!(cluster.submit(0, &format!("{number}")), Ok(()));
+    }
+    assert!(matches!(cluster.submit(0, "one too many"), Err(RequestRefusal::Busy { .. })));
+}
+
+#[test]
+fn r08_an_unauthorised_client_is_refused_at_admission() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.request(77, "a");
+    let refused = cluster.with_replica(0, |replica, now| replica.handle_request(now, request)).unwrap();
+    assert_eq!(refused, Err(RequestRefusal::UnknownClient));
+}
+
+#[test]
+fn r03_a_proposal_from_the_future_waits_and_nobody_is_suspected_for_it() {
+    let mut cluster = Cluster::new(4);
+    let drift = i64::try_from(cluster.config.timing.clock_drift.as_micros()).unwrap();
+    cluster.nodes[0].wall_offset = drift + 300_000;
+    cluster.submit(0, "a").unwrap();
+    cluster.run(200);
+    assert_eq!(cluster.served(1), 0, "the backups wait until the proposed time is near enough");
+    cluster.run(200);
+    assert!(cluster.all_served(1), "{}", cluster.describe());
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(0)));
+}
+
+#[test]
+fn r04_a_header_outside_the_watermarks_is_rejected() {
+    let mut cluster = Cluster::new(4);
+    let signer = cluster.signer(0);
+    for sequence in [0, 17, u64::MAX] {
+        let header = PrePrepare { view: View(0), sequence: SequenceNumber(sequence), digest: NULL_DIGEST, replica: ReplicaId(0) };
+        let header = signer.sign(header).into_inner();
+        cluster.inject(0, 1, Message::PrePrepare { header, body: Blob::default() });
+    }
+    cluster.run(5);
+    let outside = cluster.rejections.iter().filter(|(id, why)| *id == 1 && *why == Rejection::OutsideWatermarks).count();
+    assert_eq!(outside, 3);
+}
+
+#[test]
+fn r15_nothing_that_rests_on_a_vote_leaves_before_the_vote_is_durable() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.request(0, "a");
+    let now = pbft_protocol::Now { monotonic: cluster.now + MS, wall: 0 };
+    let mut primary = cluster.replica(0).clone();
+    primary.handle_request(now, request).unwrap();
+    let (at_once, _rest) = primary.poll_effects().split();
+    let proposal = at_once.into_iter().find_map(|action| match action {
+        Action::Broadcast(Message::PrePrepare { header, body }) => Some(Message::PrePrepare { header, body }),
+        _ => None,
+    });
+    let proposal = cluster.config.authenticator.verify_message(ReplicaId(0), proposal.unwrap()).unwrap();
+    let mut backup = cluster.replica(1).clone();
+    backup.handle_message(now, ReplicaId(0), proposal).unwrap();
+    let (at_once, rest) = backup.poll_effects().split();
+    let is_vote = |action: &Action| matches!(action, Action::Broadcast(Message::Prepare { .. }));
+    assert!(!at_once.iter().any(is_vote), "a prepare waits for the journal");
+    struct Written(Vec<&'static str>);
+    impl Persist for Written {
+        type Error = std::convert::Infallible;
+        fn append(&mut self, records: &[Record]) -> Result<(), Self::Error> {
+            self.0 = records
+                .iter()
+                .map(|record| match record {
+                    Record::Body(_) => "body",
+                    Record::PrePrepare(_) => "pre-prepare",
+                    Record::Prepare(_) => "prepare",
+                    _ => "other",
+                })
+                .collect();
+            Ok(())
+        }
+        fn rebase(&mut self, _: &[Record]) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    }
+    let mut written = Written(vec![]);
+    let Ok((after, _)) = rest.persist(&mut written);
+    assert_eq!(written.0, ["body", "pre-prepare", "prepare"]);
+    assert!(after.iter().any(is_vote));
+}

@@ -1,0 +1,468 @@
+//! R10-R13 and R17 in scenarios: dead, deaf, mute, lying and restarted primaries.
+
+mod cluster;
+
+use cluster::Cluster;
+use pbft_message::*;
+use pbft_protocol::agreement::*;
+
+fn views(cluster: &Cluster) -> Vec<u64> {
+    cluster.alive().into_iter().map(|id| cluster.replica(id).view().0).collect()
+}
+
+#[test]
+fn r10_a_dead_primary_is_replaced_and_requests_go_on_for_every_n() {
+    for n in [4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n);
+        cluster.submit(0, "before").unwrap();
+        cluster.run(20);
+        cluster.crash(0);
+        cluster.submit_to_all("after");
+        cluster.run_until(1_500, |cluster| cluster.all_served(2));
+        assert!(views(&cluster).iter().all(|view| *view == 1), "n = {n}: {}", cluster.describe());
+    }
+}
+
+#[test]
+fn r10_a_silent_primary_is_replaced_even_without_requests() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.run_until(1_500, |cluster| views(cluster) == [1, 1, 1] && cluster.replica(1).is_active());
+}
+
+#[test]
+fn r10_a_primary_that_orders_others_but_censors_one_client_is_replaced() {
+    let mut cluster = Cluster::new(4);
+    let victim = cluster.request(1, "censored");
+    // The primary never gets to see the victim's request, and so never proposes it.
+    cluster.lie = Box::new(|_, to, message| {
+        let censored = matches!(&message, Message::Request(request) if to == 0 && request.operations[0] == b"censored"[..].into());
+        if censored { vec![] } else { vec![message] }
+    });
+    for id in 1..4 {
+        cluster.with_replica(id, |replica, now| replica.handle_request(now, victim.clone())).unwrap().unwrap();
+    }
+    for number in 0..12 {
+        let request = cluster.request(0, &format!("{number}"));
+        let _ = cluster.with_replica(0, |replica, now| replica.handle_request(now, request));
+        cluster.run(50);
+    }
+    cluster.run(1_500);
+    assert!(cluster.nodes[1].executor.requests.iter().any(|(client, _)| *client == victim.client), "{}", cluster.describe());
+    assert!(views(&cluster).iter().all(|view| *view >= 1));
+}
+
+#[test]
+fn r10_one_replica_that_cannot_hear_the_primary_changes_no_view() {
+    let mut cluster = Cluster::new(4);
+    cluster.cut.insert((0, 3));
+    for number in 0..20 {
+        cluster.submit_to_all(&format!("{number}"));
+        cluster.run(200);
+    }
+    assert_eq!(views(&cluster), [0, 0, 0, 0], "{}", cluster.describe());
+    assert!(cluster.all_served(20));
+}
+
+#[test]
+fn r10_successive_dead_primaries_are_passed_over() {
+    let mut cluster = Cluster::new(7);
+    cluster.crash(0);
+    cluster.crash(1);
+    cluster.submit_to_all("a");
+    cluster.run_until(5_000, |cluster| cluster.all_served(1));
+    assert!(views(&cluster).iter().all(|view| *view == 2), "{}", cluster.describe());
+}
+
+#[test]
+fn r10_after_a_total_partition_heals_the_views_meet() {
+    let mut cluster = Cluster::new(4);
+    for id in 0..4 {
+        cluster.isolate(id, true);
+    }
+    cluster.submit_to_all("a");
+    cluster.run(20_000);
+    for id in 0..4 {
+        cluster.isolate(id, false);
+    }
+    cluster.run_until(10_000, |cluster| cluster.all_served(1));
+}
+
+#[test]
+fn r10_the_timeout_is_capped_and_halves_again() {
+    let mut cluster = Cluster::new(4);
+    // No new-view ever arrives: every attempt fails.
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::NewView(_)) { vec![] } else { vec![message] });
+    cluster.crash(0);
+    cluster.run(60_000);
+    let changes = cluster.replica(1).view_change_count();
+    assert!((14..=24).contains(&changes), "{changes} view changes in 60 s: capped at 4 s each");
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.submit_to_all("a");
+    cluster.run_until(10_000, |cluster| cluster.all_served(1));
+}
+
+#[test]
+fn r11_what_prepared_anywhere_survives_into_the_next_view() {
+    for n in [4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n);
+        // Commits never arrive: the batch prepares at all and commits nowhere.
+        cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Commit(_)) { vec![] } else { vec![message] });
+        cluster.submit(0, "prepared").unwrap();
+        cluster.run(20);
+        let digest = cluster.nodes[1].journal.iter().find_map(|record| match record {
+            Record::Prepared(certificate) => Some(certificate.digest),
+            _ => None,
+        });
+        cluster.crash(0);
+        cluster.lie = Box::new(|_, _, message| vec![message]);
+        cluster.run_until(3_000, |cluster| cluster.all_served(1));
+        assert_eq!(cluster.nodes[1].executor.executed[0], digest.unwrap(), "n = {n}: the same batch at the same number");
+    }
+}
+
+#[test]
+fn r12_numbers_that_nobody_prepared_become_null() {
+    let mut cluster = Cluster::new(4);
+    // The first proposal reaches nobody, the second prepares everywhere but does not commit.
+    cluster.lie = Box::new(|_, _, message| match &message {
+        Message::PrePrepare { header, .. } if header.view == View(0) && header.sequence == SequenceNumber(1) => vec![],
+        Message::Commit(_) => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(0, "lost").unwrap();
+    cluster.submit(0, "prepared").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(3_000, |cluster| cluster.all_served(1));
+    let executed = &cluster.nodes[1].executor.executed;
+    assert_eq!(executed[0], NULL_DIGEST);
+    assert_ne!(executed[1], NULL_DIGEST);
+}
+
+#[test]
+fn r12_a_new_primary_without_a_prepared_body_fetches_it_first() {
+    let mut cluster = Cluster::new(4);
+    // Replica 1, the next primary, never gets the proposal.
+    cluster.lie = Box::new(|_, to, message| match &message {
+        Message::PrePrepare { .. } | Message::Committed { .. } if to == 1 => vec![],
+        Message::Commit(_) => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(0, "prepared").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(3_000, |cluster| cluster.all_served(1));
+    assert!(cluster.sent.iter().any(|(from, _, message)| *from == 1 && matches!(message, Message::FetchBody { .. })));
+}
+
+#[test]
+fn r13_a_batch_that_was_executed_is_not_executed_again_in_the_new_view() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..3 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(20);
+    }
+    cluster.crash(0);
+    cluster.submit_to_all("after");
+    cluster.run_until(2_000, |cluster| cluster.all_served(4));
+    assert_eq!(cluster.nodes[1].executor.requests.len(), 4);
+}
+
+#[test]
+fn r13_a_replayed_new_view_of_a_lower_view_changes_nothing() {
+    let mut cluster = Cluster::new(7);
+    cluster.crash(0);
+    cluster.run_until(3_000, |cluster| {
+        cluster.alive().iter().all(|id| cluster.replica(*id).is_active() && cluster.replica(*id).view() == View(1))
+    });
+    let old = cluster.sent.iter().find_map(|(_, _, message)| match message {
+        Message::NewView(new_view) => Some(Message::NewView(new_view.clone())),
+        _ => None,
+    });
+    cluster.crash(1);
+    cluster.run_until(3_000, |cluster| views(cluster).iter().all(|view| *view == 2) && cluster.replica(2).is_active());
+    cluster.run(100);
+    for id in 2..7 {
+        cluster.inject(2, id, old.clone().unwrap());
+    }
+    cluster.run(50);
+    assert!(views(&cluster).iter().all(|view| *view == 2));
+}
+
+#[test]
+fn r13_a_lagging_replica_in_a_lower_view_gets_the_new_view_from_a_peer() {
+    let mut cluster = Cluster::new(7);
+    cluster.isolate(6, true);
+    cluster.crash(0);
+    cluster.submit_to_all("a");
+    cluster.run_until(3_000, |cluster| (1..6).all(|id| cluster.served(id) == 1));
+    cluster.isolate(6, false);
+    cluster.run_until(2_000, |cluster| {
+        cluster.replica(6).view() == View(1) && cluster.replica(6).is_active() && cluster.served(6) == 1
+    });
+}
+
+#[test]
+fn r13_a_false_new_view_is_refused_proven_and_its_primary_passed_over() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Commit(_)) { vec![] } else { vec![message] });
+    cluster.submit(0, "prepared").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    // The primary of view 1 leaves out what prepared.
+    let liar = cluster.signer(1);
+    cluster.lie = Box::new(move |from, _, message| match message {
+        Message::NewView(new_view) if from == 1 && new_view.view == View(1) => {
+            let mut body = (*new_view).clone();
+            body.pre_prepares.clear();
+            vec![Message::NewView(liar.sign(body).into_inner())]
+        }
+        other => vec![other],
+    });
+    cluster.run_until(5_000, |cluster| [2, 3].iter().all(|id| cluster.replica(*id).view() >= View(2) && cluster.served(*id) == 1));
+    assert!(cluster.evidence(2).contains(&(1, EvidenceKind::FalseNewView)), "{:?}", cluster.evidence(2));
+}
+
+/// The primary tells one half of the backups one thing and the other half another.
+fn equivocate(cluster: &mut Cluster, liar: u32) {
+    let signer = cluster.signer(u64::from(liar));
+    let authenticator = cluster.config.authenticator.clone();
+    cluster.lie = Box::new(move |from, to, message| match message {
+        Message::PrePrepare { header, body } if from == liar && to % 2 == 1 && !body.is_empty() => {
+            let Proposal::Valid(batch) = authenticator.verify_body(body) else { return vec![] };
+            let other = Batch::of_verified(batch.time() + 1, batch.verified_requests().collect());
+            let header = signer.sign(PrePrepare { digest: other.digest(), ..*header }).into_inner();
+            vec![Message::PrePrepare { header, body: other.bytes().clone() }]
+        }
+        other => vec![other],
+    });
+}
+
+#[test]
+fn r17_both_halves_of_an_equivocation_meet_at_every_correct_replica_and_the_primary_is_replaced() {
+    for n in [4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n);
+        equivocate(&mut cluster, 0);
+        cluster.submit_to_all("a");
+        let correct: Vec<u32> = (1..u32::try_from(n).unwrap()).collect();
+        cluster.run_until(3_000, |cluster| correct.iter().all(|id| cluster.served(*id) == 1));
+        for id in correct {
+            assert!(cluster.evidence(id).contains(&(0, EvidenceKind::TwoPrePrepares)), "n = {n}, replica {id}");
+            assert!(cluster.replica(id).view() >= View(1));
+        }
+    }
+}
+
+#[test]
+fn r17_evidence_is_stored_spread_once_and_survives_a_restart() {
+    let mut cluster = Cluster::new(4);
+    equivocate(&mut cluster, 0);
+    cluster.submit_to_all("a");
+    cluster.run(3_000);
+    let spread =
+        cluster.sent.iter().filter(|(from, to, message)| *from == 1 && *to == 2 && matches!(message, Message::Evidence(_)));
+    assert_eq!(spread.count(), cluster.evidence(1).len());
+    let held = cluster.evidence(1);
+    cluster.crash(1);
+    cluster.restart(1);
+    assert_eq!(cluster.evidence(1), held);
+    assert!(held.iter().all(|(accused, _)| *accused == 0), "nobody else is accused: {held:?}");
+}
+
+#[test]
+fn r17_double_votes_are_caught() {
+    let mut cluster = Cluster::new(4);
+    let liar = cluster.signer(3);
+    let other = pbft_crypto::Digest::of("another", &[]);
+    cluster.lie = Box::new(move |from, _, message| match message {
+        Message::Prepare { prepare, pre_prepare } if from == 3 => {
+            let second = liar.sign(Prepare { digest: other, ..*prepare }).into_inner();
+            vec![Message::Prepare { prepare, pre_prepare }, Message::Prepare { prepare: second, pre_prepare }]
+        }
+        Message::Commit(commit) if from == 3 => {
+            let second = liar.sign(Commit { digest: other, ..*commit }).into_inner();
+            vec![Message::Commit(commit), Message::Commit(second)]
+        }
+        message => vec![message],
+    });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(100);
+    for id in 0..3 {
+        assert_eq!(cluster.served(id), 1);
+        let evidence = cluster.evidence(id);
+        assert!(evidence.contains(&(3, EvidenceKind::TwoPrepares)), "{evidence:?}");
+        assert!(evidence.contains(&(3, EvidenceKind::TwoCommits)), "{evidence:?}");
+        assert_eq!(cluster.replica(id).view(), View(0), "a lying backup changes no view");
+    }
+}
+
+#[test]
+fn r17_a_view_change_that_hides_what_was_committed_is_evidence() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "a").unwrap();
+    cluster.run(20);
+    let liar = cluster.signer(3);
+    let change = ViewChange { view: View(1), stable: None, prepared: vec![], replica: ReplicaId(3) };
+    cluster.inject(3, 2, Message::ViewChange(liar.sign(change).into_inner()));
+    cluster.run(20);
+    assert_eq!(cluster.evidence(2), [(3, EvidenceKind::HiddenPrepared)]);
+}
+
+#[test]
+fn r04_a_batch_with_a_forged_request_is_refused_proven_and_its_primary_replaced() {
+    let mut cluster = Cluster::new(4);
+    let signer = cluster.signer(0);
+    let mut forged = codec::encode(&(0_u64, vec![cluster.request(0, "a").into_inner()]));
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let body = Blob::from(forged);
+    let digest = batch_digest(&body);
+    let header = PrePrepare { view: View(0), sequence: SequenceNumber(1), digest, replica: ReplicaId(0) };
+    let header = signer.sign(header).into_inner();
+    for id in 1..4 {
+        cluster.inject(0, id, Message::PrePrepare { header: header.clone(), body: body.clone() });
+    }
+    cluster.run_until(1_000, |cluster| (1..4).all(|id| cluster.replica(id).view() == View(1) && cluster.replica(id).is_active()));
+    assert!((1..4).all(|id| cluster.evidence(id) == [(0, EvidenceKind::InvalidBatch)]));
+    let voted =
+        cluster.sent.iter().any(|(_, _, message)| matches!(message, Message::Prepare { prepare, .. } if prepare.digest == digest));
+    assert!(!voted);
+}
+
+#[test]
+fn r15_a_restarted_backup_keeps_its_view_and_votes_and_loses_nothing() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..10 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.crash(3);
+    cluster.submit(0, "while away").unwrap();
+    cluster.run(10);
+    cluster.restart(3);
+    cluster.run_until(1_000, |cluster| cluster.served(3) == 11);
+    assert_eq!(cluster.replica(3).view(), View(0));
+    // With another replica down its vote is needed again.
+    cluster.crash(2);
+    cluster.submit(0, "needs its vote").unwrap();
+    cluster.run(50);
+    assert_eq!(cluster.served(3), 12);
+}
+
+#[test]
+fn r15_a_restarted_primary_casts_no_vote_in_its_old_view_and_leaves_it_first() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "before").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    cluster.sent.clear();
+    cluster.restart(0);
+    cluster.submit_to_all("after");
+    cluster.run_until(2_000, |cluster| cluster.all_served(2));
+    let in_old_view = |message: &Message| match message {
+        Message::PrePrepare { header, .. } => header.view == View(0),
+        Message::Commit(commit) => commit.view == View(0) && commit.sequence > SequenceNumber(1),
+        _ => false,
+    };
+    assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 0 && in_old_view(message)));
+    assert!(views(&cluster).iter().all(|view| *view == 1));
+    assert!((0..4).all(|id| cluster.evidence(id).is_empty()), "an honest restart accuses nobody");
+}
+
+#[test]
+fn r15_when_all_restart_at_once_nothing_that_was_executed_is_lost() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n);
+        for number in 0..10 {
+            cluster.submit(0, &format!("{number}")).unwrap();
+            cluster.run(10);
+        }
+        let executed = cluster.nodes[1].executor.executed.clone();
+        for id in cluster.alive() {
+            cluster.crash(id);
+        }
+        for id in 0..u32::try_from(n).unwrap() {
+            cluster.restart(id);
+        }
+        cluster.submit_to_all("after");
+        cluster.run_until(5_000, |cluster| cluster.all_served(11));
+        assert!(cluster.nodes[1].executor.executed.starts_with(&executed));
+        assert!(cluster.alive().iter().all(|id| cluster.evidence(*id).is_empty()), "n = {n}");
+    }
+}
+
+#[test]
+fn r15_a_replica_killed_while_it_wants_a_view_still_wants_it_with_the_same_bytes() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::NewView(_)) { vec![] } else { vec![message] });
+    cluster.crash(0);
+    cluster.run_until(2_000, |cluster| cluster.replica(2).view() == View(1));
+    cluster.run(5);
+    let wanted = |cluster: &Cluster| {
+        cluster.nodes[2].journal.iter().rev().find_map(|record| match record {
+            Record::ViewChange(change) => Some(change.clone()),
+            _ => None,
+        })
+    };
+    let before = wanted(&cluster).unwrap();
+    cluster.crash(2);
+    cluster.sent.clear();
+    cluster.restart(2);
+    cluster.run(20);
+    let again = cluster.sent.iter().find_map(|(from, _, message)| match message {
+        Message::ViewChange(change) if *from == 2 => Some(change.clone()),
+        _ => None,
+    });
+    assert_eq!(again, Some(before));
+}
+
+#[test]
+fn r15_kill_and_restart_at_random_under_load_contradicts_nothing() {
+    for seed in 0..6_u32 {
+        let mut cluster = Cluster::new(4);
+        let mut random = seed.wrapping_mul(747_796_405).wrapping_add(1);
+        let mut next = move || {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            random
+        };
+        for number in 0..60 {
+            cluster.submit_to_all(&format!("{number}"));
+            cluster.run(u64::from(next() % 40));
+            let victim = next() % 4;
+            if next() % 4 == 0 && cluster.alive().len() == 4 {
+                cluster.crash(victim);
+                cluster.run(u64::from(next() % 800));
+                cluster.restart(victim);
+            }
+        }
+        cluster.run_until(30_000, |cluster| cluster.all_served(60));
+        assert!(cluster.alive().iter().all(|id| cluster.evidence(*id).is_empty()), "seed {seed}: an honest replica is accused");
+        assert!(cluster.alive().iter().all(|id| cluster.replica(*id).halted().is_none()), "seed {seed}");
+    }
+}
+
+#[test]
+fn r09_a_journal_that_began_anew_at_a_snapshot_restores_the_same_replica() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..7 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    let long = cluster.nodes[2].journal.len();
+    // The scenario's executor has no snapshots: the one at genesis keeps all that was executed in the journal.
+    cluster.with_replica(2, |replica, now| replica.handle_snapshot(now, SequenceNumber(0)));
+    cluster.run(5);
+    assert!(cluster.nodes[2].journal.len() < long);
+    cluster.crash(2);
+    cluster.restart(2);
+    cluster.run_until(1_000, |cluster| cluster.served(2) == 7);
+    cluster.crash(3);
+    cluster.submit(0, "needs its vote").unwrap();
+    cluster.run(50);
+    assert_eq!(cluster.served(2), 8);
+}

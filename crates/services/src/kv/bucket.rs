@@ -1,0 +1,84 @@
+use super::Entry;
+use pbft_crypto::Digest;
+use pbft_message::{Blob, codec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many buckets the keys fall into by their hash. A bucket is a chunk of the state: more of them make a
+/// checkpoint cheaper after few changes, and a snapshot dearer. All replicas must agree on it.
+pub const BUCKET_COUNT: u32 = 1 << 14;
+
+/// The bucket of a key, from 0 to [`BUCKET_COUNT`] - 1.
+pub(super) fn bucket_of(key: &[u8]) -> u32 {
+    let [first, second, ..] = *Digest::of("pbft kv bucket", &[key]).as_bytes();
+    u32::from(u16::from_le_bytes([first, second])) & (BUCKET_COUNT - 1)
+}
+
+/// The entries of one bucket, by key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bucket(BTreeMap<Blob, Arc<Entry>>);
+
+impl Bucket {
+    pub(super) fn set(&mut self, key: Blob, entry: Option<Arc<Entry>>) {
+        match entry {
+            Some(entry) => self.0.insert(key, entry),
+            None => self.0.remove(&key),
+        };
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.0.values()
+    }
+
+    /// The entries in the order of their keys, each after the length of its encoding, in 8 bytes.
+    ///
+    /// Not one list: a client can choose keys that fall into one bucket, and let it grow beyond what the codec
+    /// decodes at once.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in self.0.values() {
+            let encoding = codec::encode(&**entry);
+            bytes.extend_from_slice(&(encoding.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(&encoding);
+        }
+        bytes
+    }
+
+    /// The bucket of this number, from its bytes in a store of this revision, or what is wrong with them.
+    pub(super) fn decode(mut bytes: &[u8], number: u32, revision: u64) -> Result<Self, String> {
+        let mut entries = BTreeMap::new();
+        let mut last = Blob::default();
+        while !bytes.is_empty() {
+            let (entry, rest) = decode_entry(bytes)?;
+            bytes = rest;
+            check_entry(&entry, number, revision)?;
+            if entry.key <= last {
+                return Err("the keys do not ascend".to_owned());
+            }
+            last = entry.key.clone();
+            entries.insert(entry.key.clone(), Arc::new(entry));
+        }
+        Ok(Self(entries))
+    }
+}
+
+/// The first entry, and the bytes after it.
+fn decode_entry(bytes: &[u8]) -> Result<(Entry, &[u8]), String> {
+    let truncated = || "it ends within an entry".to_owned();
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(truncated)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| truncated())?;
+    let (encoding, rest) = rest.split_at_checked(length).ok_or_else(truncated)?;
+    let entry = codec::decode(encoding).map_err(|error| format!("an entry has a {error}"))?;
+    Ok((entry, rest))
+}
+
+fn check_entry(entry: &Entry, number: u32, revision: u64) -> Result<(), String> {
+    if bucket_of(&entry.key) != number {
+        return Err(format!("a key belongs into bucket {}, not {number}", bucket_of(&entry.key)));
+    }
+    let ordered = 0 < entry.create_revision && entry.create_revision <= entry.mod_revision && entry.mod_revision <= revision;
+    if !ordered || entry.version == 0 {
+        return Err(format!("an entry's revisions are impossible in a store of revision {revision}"));
+    }
+    Ok(())
+}

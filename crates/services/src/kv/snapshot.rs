@@ -1,0 +1,41 @@
+use super::bucket::{BUCKET_COUNT, Bucket};
+use pbft_message::codec;
+use pbft_protocol::service::Snapshot;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How many chunks the state has: the header, then the buckets.
+pub(super) const CHUNK_COUNT: u32 = BUCKET_COUNT + 1;
+
+/// The chunk of a bucket.
+pub(super) fn chunk_of(bucket: u32) -> u32 {
+    bucket.saturating_add(1)
+}
+
+/// The first chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Header {
+    /// The store's revision.
+    pub(super) revision: u64,
+    /// How many keys there are.
+    pub(super) keys: u64,
+}
+
+/// The store as it was: its header, and the buckets it shares with the store until the store changes them.
+pub(super) struct FrozenStore {
+    pub(super) header: Header,
+    pub(super) buckets: Vec<Arc<Bucket>>,
+}
+
+impl Snapshot for FrozenStore {
+    fn chunk_count(&self) -> u32 {
+        CHUNK_COUNT
+    }
+
+    fn chunk(&self, index: u32) -> Vec<u8> {
+        match index.checked_sub(1) {
+            None => codec::encode(&self.header),
+            Some(bucket) => self.buckets.get(bucket as usize).map(|bucket| bucket.encode()).unwrap_or_default(),
+        }
+    }
+}

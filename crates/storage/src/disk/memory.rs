@@ -1,0 +1,288 @@
+use super::{DIRECTORY, Disk, DiskError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// Unsynced writes are torn in units of this many bytes.
+const SECTOR: u64 = 512;
+
+/// A directory in memory that remembers what was synced: for tests and the simulator. A clone is a disk of its own.
+///
+/// Each operation that changes or syncs something is counted, and one of them can be made to fail. `crash` then decides,
+/// piece by piece, what of the unsynced survives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryDisk {
+    files: BTreeMap<u64, MemoryFile>,
+    names: BTreeMap<String, u64>,
+    durable_names: BTreeMap<String, u64>,
+    unsynced_names: Vec<NameChange>,
+    created: u64,
+    operations: u64,
+    fail_at: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct MemoryFile {
+    content: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<(u64, Vec<u8>)>,
+}
+
+/// The directory's entry `added` comes to stand for a file, or the entry `gone` goes; a rename does both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NameChange {
+    gone: Option<String>,
+    added: Option<(String, u64)>,
+}
+
+/// Something that was not synced before a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsynced<'a> {
+    /// A file was created, renamed to, or removed. Survives if at least 1 is kept.
+    Name {
+        /// The file's name.
+        file: &'a str,
+    },
+    /// A part of one write, within one sector. The leading bytes that are kept survive.
+    Write {
+        /// The file's name.
+        file: &'a str,
+        /// Where the part begins in the file.
+        offset: u64,
+        /// Its bytes.
+        bytes: &'a [u8],
+    },
+}
+
+impl MemoryDisk {
+    /// How many operations changed or synced something so far.
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Makes one operation fail: the one before which `operations()` is this number. As with a real disk, it may or may not
+    /// have taken effect: what it did is unsynced, and `crash` decides.
+    pub fn fail_at(&mut self, operation: u64) {
+        self.fail_at = Some(operation);
+    }
+
+    /// The power goes. `keep` is asked for every unsynced thing, in the order of the operations, names first, and tells how much
+    /// of it survives: `|_| 0` loses all.
+    pub fn crash(&mut self, mut keep: impl FnMut(Unsynced<'_>) -> usize) {
+        for change in std::mem::take(&mut self.unsynced_names) {
+            let file = change.added.as_ref().map(|(name, _)| name).or(change.gone.as_ref());
+            if keep(Unsynced::Name { file: file.map_or("", String::as_str) }) > 0 {
+                change.apply(&mut self.durable_names);
+            }
+        }
+        self.names = self.durable_names.clone();
+        self.forget_unnamed_files();
+        for (name, id) in &self.names {
+            let Some(file) = self.files.get_mut(id) else { continue };
+            for (offset, bytes) in std::mem::take(&mut file.unsynced) {
+                for (offset, part) in sectors(offset, &bytes) {
+                    let kept = keep(Unsynced::Write { file: name, offset, bytes: part });
+                    overwrite(&mut file.durable, offset, part.get(..kept).unwrap_or(part));
+                }
+            }
+            file.content = file.durable.clone();
+        }
+        self.fail_at = None;
+    }
+
+    /// Changes a file behind its owner's back, durably: rot, a cut, a forgery. Nothing happens if it does not exist.
+    pub fn damage(&mut self, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let Some(file) = self.names.get(file).and_then(|id| self.files.get_mut(id)) else { return };
+        change(&mut file.content);
+        file.durable = file.content.clone();
+        file.unsynced.clear();
+    }
+
+    fn file(&self, operation: &'static str, name: &str) -> Result<&MemoryFile, DiskError> {
+        let file = self.names.get(name).and_then(|id| self.files.get(id));
+        file.ok_or_else(|| DiskError::new(operation, name, io::ErrorKind::NotFound.into()))
+    }
+
+    fn file_mut(&mut self, operation: &'static str, name: &str) -> Result<&mut MemoryFile, DiskError> {
+        let file = self.names.get(name).and_then(|id| self.files.get_mut(id));
+        file.ok_or_else(|| DiskError::new(operation, name, io::ErrorKind::NotFound.into()))
+    }
+
+    fn change_name(&mut self, change: NameChange) {
+        change.apply(&mut self.names);
+        self.unsynced_names.push(change);
+    }
+
+    /// Counts an operation; fails if it is the one that was chosen to.
+    fn count(&mut self, operation: &'static str, file: &str) -> Result<(), DiskError> {
+        let fails = self.fail_at == Some(self.operations);
+        self.operations = self.operations.saturating_add(1);
+        if fails {
+            return Err(DiskError::new(operation, file, io::Error::other("injected failure")));
+        }
+        Ok(())
+    }
+
+    fn forget_unnamed_files(&mut self) {
+        let pending = self.unsynced_names.iter().filter_map(|change| change.added.as_ref().map(|(_, id)| id));
+        let named: BTreeSet<u64> = self.names.values().chain(self.durable_names.values()).chain(pending).copied().collect();
+        self.files.retain(|id, _| named.contains(id));
+    }
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<String, u64>) {
+        if let Some(name) = &self.gone {
+            names.remove(name);
+        }
+        if let Some((name, id)) = &self.added {
+            names.insert(name.clone(), *id);
+        }
+    }
+}
+
+/// The parts of a write, cut at the boundaries of sectors.
+fn sectors(mut offset: u64, mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    std::iter::from_fn(move || {
+        let room = SECTOR.saturating_sub(offset.checked_rem(SECTOR)?) as usize;
+        let (part, rest) = bytes.split_at(room.min(bytes.len()));
+        let start = offset;
+        offset = offset.saturating_add(part.len() as u64);
+        bytes = rest;
+        (!part.is_empty()).then_some((start, part))
+    })
+}
+
+fn overwrite(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let start = offset as usize;
+    let end = start.saturating_add(bytes.len());
+    if content.len() < end && !bytes.is_empty() {
+        content.resize(end, 0);
+    }
+    if let Some(place) = content.get_mut(start..end) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        Ok(self.names.keys().cloned().collect())
+    }
+
+    fn size(&mut self, file: &str) -> Result<u64, DiskError> {
+        Ok(self.file("read the size of", file)?.content.len() as u64)
+    }
+
+    fn read_at(&mut self, file: &str, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
+        let content = &self.file("read", file)?.content;
+        let rest = content.get(offset as usize..).unwrap_or_default();
+        Ok(rest.get(..length as usize).unwrap_or(rest).to_vec())
+    }
+
+    fn create(&mut self, file: &str, size: u64) -> Result<(), DiskError> {
+        let id = self.created;
+        self.created = self.created.saturating_add(1);
+        let zeros = vec![0; size as usize];
+        self.files.insert(id, MemoryFile { content: zeros.clone(), durable: Vec::new(), unsynced: vec![(0, zeros)] });
+        self.change_name(NameChange { gone: None, added: Some((file.to_owned(), id)) });
+        self.count("create", file)
+    }
+
+    fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let written = self.file_mut("write", file)?;
+        overwrite(&mut written.content, offset, bytes);
+        written.unsynced.push((offset, bytes.to_vec()));
+        self.count("write", file)
+    }
+
+    fn sync(&mut self, file: &str) -> Result<(), DiskError> {
+        self.count("sync", file)?;
+        let synced = self.file_mut("sync", file)?;
+        for (offset, bytes) in std::mem::take(&mut synced.unsynced) {
+            overwrite(&mut synced.durable, offset, &bytes);
+        }
+        Ok(())
+    }
+
+    fn sync_directory(&mut self) -> Result<(), DiskError> {
+        self.count("sync", DIRECTORY)?;
+        self.durable_names = self.names.clone();
+        self.unsynced_names.clear();
+        self.forget_unnamed_files();
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        let not_found = || DiskError::new("rename", from, io::ErrorKind::NotFound.into());
+        let id = *self.names.get(from).ok_or_else(not_found)?;
+        self.change_name(NameChange { gone: Some(from.to_owned()), added: Some((to.to_owned(), id)) });
+        self.count("rename", from)
+    }
+
+    fn remove(&mut self, file: &str) -> Result<(), DiskError> {
+        self.file("remove", file)?;
+        self.change_name(NameChange { gone: Some(file.to_owned()), added: None });
+        self.count("remove", file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk_with(file: &str, content: &[u8]) -> MemoryDisk {
+        let mut disk = MemoryDisk::default();
+        disk.create(file, 0).unwrap();
+        disk.write_at(file, 0, content).unwrap();
+        disk.sync(file).unwrap();
+        disk.sync_directory().unwrap();
+        disk
+    }
+
+    #[test]
+    fn a_crash_loses_what_was_not_synced() {
+        let mut disk = disk_with("a", b"old");
+        disk.write_at("a", 0, b"newer").unwrap();
+        disk.create("b", 4).unwrap();
+        disk.sync("b").unwrap();
+        disk.rename("a", "c").unwrap();
+        assert_eq!(disk.read_at("c", 0, 9).unwrap(), b"newer");
+        disk.crash(|_| 0);
+        assert_eq!(disk.list().unwrap(), ["a"]);
+        assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_crash_keeps_the_chosen_part_of_each_sector_and_the_chosen_names() {
+        let mut disk = disk_with("a", &[0; 1024]);
+        disk.write_at("a", 510, &[1; 600]).unwrap();
+        disk.rename("a", "b").unwrap();
+        disk.create("c", 1).unwrap();
+        let mut asked = Vec::new();
+        disk.crash(|unsynced| match unsynced {
+            Unsynced::Name { file } => usize::from(file == "b"),
+            Unsynced::Write { offset, bytes, .. } => {
+                asked.push((offset, bytes.len()));
+                if offset == 512 { 0 } else { 1 }
+            }
+        });
+        assert_eq!(asked, [(510, 2), (512, 512), (1024, 86)]);
+        assert_eq!(disk.list().unwrap(), ["b"]);
+        let content = disk.read_at("b", 0, 2000).unwrap();
+        assert_eq!(content.len(), 1025);
+        let ones: Vec<usize> = (0..1025).filter(|at| content[*at] == 1).collect();
+        assert_eq!(ones, [510, 1024]);
+    }
+
+    #[test]
+    fn the_chosen_operation_fails_once_and_is_left_unsynced() {
+        let mut disk = disk_with("a", b"old");
+        disk.fail_at(disk.operations() + 1);
+        disk.write_at("a", 0, b"new").unwrap();
+        assert!(disk.sync("a").is_err());
+        let mut lost = disk.clone();
+        lost.crash(|_| 0);
+        assert_eq!(lost.read_at("a", 0, 9).unwrap(), b"old");
+        disk.crash(|_| 2);
+        assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"ned");
+    }
+}

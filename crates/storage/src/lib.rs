@@ -1,0 +1,20 @@
+//! What a replica must not forget: the journal and the snapshots, over a flat directory of named files.
+//!
+//! `Journal` and `Snapshots` are pure logic over the trait `Disk`; only `FileDisk` touches files. `MemoryDisk` remembers
+//! what was synced, so that a deterministic simulator can crash it at any operation and tear what was not.
+//!
+//! What they store are opaque byte records and chunks. All integers on disk are little-endian and of fixed width. Nothing
+//! read from disk can panic, nor allocate more than the file's size.
+
+mod damage;
+mod disk;
+mod fields;
+mod identity;
+mod journal;
+mod snapshots;
+
+pub use damage::Damage;
+pub use disk::{Disk, DiskError, FileDisk, LockError, MemoryDisk, Unsynced};
+pub use identity::Identity;
+pub use journal::{CreateError, Journal, JournalError, OpenError, SEGMENT_SIZE, TornTail};
+pub use snapshots::{Snapshot, SnapshotError, Snapshots};
