@@ -32,8 +32,3 @@ pub use config::ClientConfig;
 pub use error::ClientError;
 pub use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};
 pub use pbft_protocol::session::Accepted;
-
-/// The application protocol that connections of this build speak; it carries the wire version.
-pub fn alpn() -> Vec<u8> {
-    format!("pbft/{}", pbft_message::WIRE_VERSION).into_bytes()
-}

@@ -175,12 +175,33 @@ impl Parameters {
                 "at least max_request_bytes and 4 KiB, at most 16 MiB",
             ),
             ("max_clients", (1..=1_000_000).contains(&self.max_clients), "from 1 to 1000000"),
-            ("max_cached_result_bytes", self.max_cached_result_bytes <= 1 << 30, "at most 1 GiB"),
+            ("max_cached_result_bytes", self.max_cached_result_bytes <= 128 << 20, "at most 128 MiB"),
         ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((name, _, rule)) => Err(GenesisError::Parameter { name, rule }),
-            None => Ok(()),
-        }
+        first_broken(rules)
+    }
+}
+
+impl ServiceParameters {
+    fn check(&self) -> Result<(), GenesisError> {
+        let entry = self.max_key_bytes.saturating_add(self.max_value_bytes).saturating_add(4096);
+        let rules: [(&'static str, bool, &'static str); 4] = [
+            ("service.max_key_bytes", (1..=1 << 20).contains(&self.max_key_bytes), "from 1 byte to 1 MiB"),
+            ("service.max_value_bytes", self.max_value_bytes <= 8 << 20, "at most 8 MiB"),
+            ("service.max_range_entries", (1..=100_000).contains(&self.max_range_entries), "from 1 to 100000"),
+            (
+                "service.max_result_bytes",
+                self.max_result_bytes >= entry && self.max_result_bytes <= 16 << 20,
+                "room for the largest key and value and 4 KiB, at most 16 MiB",
+            ),
+        ];
+        first_broken(rules)
+    }
+}
+
+fn first_broken<const N: usize>(rules: [(&'static str, bool, &'static str); N]) -> Result<(), GenesisError> {
+    match rules.into_iter().find(|(_, holds, _)| !holds) {
+        Some((name, _, rule)) => Err(GenesisError::Parameter { name, rule }),
+        None => Ok(()),
     }
 }
 
@@ -205,7 +226,8 @@ impl Genesis {
                 return Err(GenesisError::DuplicateKey(key));
             }
         }
-        self.parameters.check()
+        self.parameters.check()?;
+        self.service.check()
     }
 
     /// The cluster id: the hash of the whole genesis (R1).
@@ -249,13 +271,14 @@ impl Genesis {
         self.replicas.get(usize::try_from(replica.0).ok()?)
     }
 
-    /// The largest message between replicas, in bytes: a batch, or a new-view with a full log in every view-change.
+    /// The largest message between replicas, in bytes: a batch, a new-view with a full log in every view-change, or the
+    /// outline of a state of some 100,000 chunks.
     pub fn max_message_bytes(&self) -> usize {
         let certificate = self.quorum().saturating_mul(68).saturating_add(128);
         let window = usize::try_from(self.parameters.log_window).unwrap_or(usize::MAX);
         let view_change = certificate.saturating_mul(window.saturating_add(1)).saturating_add(256);
         let new_view = view_change.saturating_mul(self.quorum()).saturating_add(window.saturating_mul(160));
-        new_view.saturating_mul(2).max(self.parameters.max_batch_bytes).saturating_add(64 << 10)
+        new_view.saturating_mul(2).max(self.parameters.max_batch_bytes).max(4 << 20).saturating_add(64 << 10)
     }
 }
 
