@@ -181,13 +181,13 @@ impl Core {
                     true
                 }
                 Action::Execute(ordered) => self.executor.send(ForExecutor::Execute(ordered)).is_ok(),
-                Action::Stable(certificate) => self.executor.send(ForExecutor::Stable(certificate)).is_ok(),
+                // Lost on a stalled executor: the next one replaces it.
+                Action::Stable(certificate) => self.offer(ForExecutor::Stable(certificate)),
                 Action::TransferState(certificate) => self.executor.send(ForExecutor::Transfer(certificate)).is_ok(),
                 // Dropped when the executor is busy: the client asks again.
                 Action::Answer(client, timestamp) => {
                     let view = self.replica.view();
-                    let full = self.executor.try_send(ForExecutor::Answer { client, timestamp, view });
-                    !matches!(full, Err(TrySendError::Disconnected(_)))
+                    self.offer(ForExecutor::Answer { client, timestamp, view })
                 }
             };
             if !handed_on {
@@ -195,6 +195,11 @@ impl Core {
             }
         }
         rest.is_empty() || self.journal.send(rest).is_ok()
+    }
+
+    /// Hands on what may be lost. False if the executor is gone.
+    fn offer(&self, message: ForExecutor) -> bool {
+        !matches!(self.executor.try_send(message), Err(TrySendError::Disconnected(_)))
     }
 
     /// Sleeps until something arrives or a timer expires. False when all is over.

@@ -3,7 +3,7 @@ use crate::executor::ForExecutor;
 use crate::postman::is_for_executor;
 use crate::queries::Queries;
 use bytes::Bytes;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use pbft_crypto::PublicKey;
 use pbft_message::*;
 use pbft_network::{ConnectionId, Inbound};
@@ -25,6 +25,9 @@ pub struct Intake {
     pub executor: Sender<ForExecutor>,
     pub queries: Queries,
 }
+
+/// How long a client should wait while the core is busy, in milliseconds.
+const RETRY_AFTER_MS: u64 = 100;
 
 /// A message with the connection it came on.
 type Arrived<T> = (ConnectionId, T);
@@ -140,19 +143,18 @@ impl Intake {
         let names: Vec<(ClientId, Timestamp)> = requests.iter().map(|request| (request.client, request.timestamp)).collect();
         let verified = share(requests, |part| self.authenticator.verify_requests(part));
         for ((connection, (client, timestamp)), result) in connections.into_iter().zip(names).zip(verified) {
-            match result {
-                Ok(request) => {
-                    if self.core_clients.send(ForCore::Request { connection, request: Box::new(request) }).is_err() {
-                        return false;
-                    }
-                }
-                Err(refusal) => {
-                    self.queries.shared.refusals.count(refusal.name(), &client);
-                    let view = self.queries.shared.standing().view;
-                    let refused = ReplicaMessage::Refused { client, timestamp, view, refusal };
-                    self.queries.postman.answer(connection, &refused);
-                }
-            }
+            let refusal = match result {
+                Ok(request) => match self.core_clients.try_send(ForCore::Request { connection, request: Box::new(request) }) {
+                    Ok(()) => continue,
+                    // Clients wait for the core, never replicas behind clients (R19).
+                    Err(TrySendError::Full(_)) => RequestRefusal::Busy { retry_after_ms: RETRY_AFTER_MS },
+                    Err(TrySendError::Disconnected(_)) => return false,
+                },
+                Err(refusal) => refusal,
+            };
+            self.queries.shared.refusals.count(refusal.name(), &client);
+            let view = self.queries.shared.standing().view;
+            self.queries.postman.answer(connection, &ReplicaMessage::Refused { client, timestamp, view, refusal });
         }
         true
     }

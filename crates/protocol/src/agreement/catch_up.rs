@@ -84,6 +84,10 @@ impl Replica {
     pub(super) fn on_status(&mut self, from: ReplicaId, status: Status) -> Result<(), Rejection> {
         let now = self.now.monotonic;
         let gap = self.config.timing.status.checked_div(4).unwrap_or_default();
+        let longest = usize::try_from(self.genesis().parameters.log_window.div_ceil(8)).unwrap_or(0);
+        if status.prepared.len() > longest || status.committed.len() > longest {
+            return Err(Rejection::OutsideWatermarks);
+        }
         let Some(peer) = self.peers.get_mut(&from) else { return Err(Rejection::Unsolicited) };
         peer.status = Some(status.clone());
         if peer.answered_at.is_some_and(|at| now.saturating_sub(at) < gap) {

@@ -209,16 +209,15 @@ impl Requests {
         self.watched.first().map(|(since, _)| *since)
     }
 
-    /// A new view begins (R10): every request that waits is to be proposed again, and its clock starts again.
+    /// A new view begins (R10): every request that waits is to be proposed again, is watched, and its clock starts
+    /// again.
     pub fn requeue(&mut self, now: Duration) {
-        self.watched.clear();
         self.turn = self.waiting.keys().copied().collect();
-        for (client, waiting) in &mut self.waiting {
+        self.watched = self.waiting.keys().map(|client| (now, *client)).collect();
+        for waiting in self.waiting.values_mut() {
             waiting.unproposed = waiting.requests.keys().copied().collect();
-            if waiting.watched_since.is_some() {
-                waiting.watched_since = Some(now);
-                self.watched.insert((now, *client));
-            }
+            waiting.watched_since = Some(now);
+            waiting.requests.values_mut().for_each(|pending| pending.watched = true);
         }
     }
 
