@@ -1,5 +1,7 @@
 //! R10-R13 and R17 in scenarios: dead, deaf, mute, lying and restarted primaries.
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+
 mod cluster;
 
 use cluster::Cluster;

@@ -30,6 +30,8 @@ pub struct Cluster {
     pub rejections: Vec<(u32, Rejection)>,
     pub sent: Vec<(u32, u32, Message)>,
     next_timestamp: u64,
+    /// Every request made so far.
+    pub asked: Vec<Verified<Signed<Request>>>,
 }
 
 pub struct Node {
@@ -47,14 +49,16 @@ pub struct Chain {
     pub executed: Vec<Digest>,
     pub state: Digest,
     windows: BTreeMap<ClientId, RequestWindow>,
-    saved: BTreeMap<u64, (Vec<Digest>, Digest, BTreeMap<ClientId, RequestWindow>)>,
+    saved: BTreeMap<u64, Saved>,
     pub stalled: bool,
     waiting: Vec<Ordered>,
     pub requests: Vec<(ClientId, Timestamp)>,
 }
 
+type Saved = (Vec<Digest>, Digest, BTreeMap<ClientId, RequestWindow>);
+
 enum Happening {
-    Message { from: u32, to: u32, message: Message },
+    Message { from: u32, to: u32, message: Box<Message> },
     Durable { node: u32, incarnation: u32, rest: Unpersisted },
     Execute { node: u32 },
 }
@@ -126,7 +130,7 @@ impl Chain {
             self.windows.get_mut(&request.client).unwrap().insert(request.timestamp);
             self.requests.push((request.client, request.timestamp));
         }
-        if ordered.sequence.0 % interval != 0 {
+        if !ordered.sequence.0.is_multiple_of(interval) {
             return None;
         }
         self.saved.insert(ordered.sequence.0, (self.executed.clone(), self.state, self.windows.clone()));
@@ -154,6 +158,7 @@ impl Cluster {
             rejections: vec![],
             sent: vec![],
             next_timestamp: 1,
+            asked: vec![],
             config,
             genesis,
         };
@@ -180,6 +185,10 @@ impl Cluster {
 
     pub fn replica(&self, id: u32) -> &Replica {
         self.nodes[id as usize].replica.as_ref().unwrap()
+    }
+
+    pub fn replica_is_up(&self, id: u32) -> bool {
+        self.nodes[id as usize].replica.is_some()
     }
 
     pub fn alive(&self) -> Vec<u32> {
@@ -266,13 +275,13 @@ impl Cluster {
         }
         for message in (self.lie)(from, to, message) {
             self.sent.push((from, to, message.clone()));
-            self.enqueue(MS, Happening::Message { from, to, message });
+            self.enqueue(MS, Happening::Message { from, to, message: Box::new(message) });
         }
     }
 
     /// Puts a message on the wire as if `from` had sent it.
     pub fn inject(&mut self, from: u32, to: u32, message: Message) {
-        self.enqueue(MS, Happening::Message { from, to, message });
+        self.enqueue(MS, Happening::Message { from, to, message: Box::new(message) });
     }
 
     fn enqueue(&mut self, delay: Duration, happening: Happening) {
@@ -325,7 +334,7 @@ impl Cluster {
         let Some(key) = arrival.filter(|(at, _)| *at <= end) else { return false };
         self.now = self.now.max(key.0);
         match self.queue.remove(&key).unwrap() {
-            Happening::Message { from, to, message } => self.deliver(from, to, message),
+            Happening::Message { from, to, message } => self.deliver(from, to, *message),
             Happening::Execute { node } => self.execute_waiting(node),
             Happening::Durable { node, incarnation, rest } => self.make_durable(node, incarnation, rest),
         }
@@ -396,7 +405,9 @@ impl Cluster {
         let client_key = key(2000 + client);
         let request = Request { client: ClientId(client_key.public()), timestamp, operations: vec![text.as_bytes().into()] };
         let signed = sign_request(request, self.config.authenticator.domain(), &client_key);
-        self.config.authenticator.verify_requests(vec![signed]).pop().unwrap().unwrap()
+        let request = self.config.authenticator.verify_requests(vec![signed]).pop().unwrap().unwrap();
+        self.asked.push(request.clone());
+        request
     }
 
     /// A client's request to one replica.
