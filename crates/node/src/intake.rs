@@ -1,7 +1,9 @@
+use crate::clock::Clock;
 use crate::core::ForCore;
 use crate::executor::ForExecutor;
 use crate::postman::is_for_executor;
 use crate::queries::Queries;
+use crate::throttle::Throttle;
 use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
 use pbft_crypto::PublicKey;
@@ -24,6 +26,8 @@ pub struct Intake {
     pub core_clients: Sender<ForCore>,
     pub executor: Sender<ForExecutor>,
     pub queries: Queries,
+    pub throttle: Throttle,
+    pub clock: Clock,
 }
 
 /// How long a client should wait while the core is busy, in milliseconds.
@@ -34,7 +38,7 @@ type Arrived<T> = (ConnectionId, T);
 
 impl Intake {
     /// Runs until the network or the core is gone. Replicas first.
-    pub async fn run(self, mut replicas: mpsc::Receiver<Inbound>, mut clients: mpsc::Receiver<Inbound>) {
+    pub async fn run(mut self, mut replicas: mpsc::Receiver<Inbound>, mut clients: mpsc::Receiver<Inbound>) {
         loop {
             let (mut one, mut other) = (Vec::new(), Vec::new());
             tokio::select! {
@@ -49,7 +53,8 @@ impl Intake {
         }
     }
 
-    fn take_replicas(&self, burst: Vec<Inbound>) -> bool {
+    fn take_replicas(&mut self, burst: Vec<Inbound>) -> bool {
+        let now = self.clock.now().monotonic;
         let mut messages = Vec::with_capacity(burst.len());
         for inbound in burst {
             match inbound {
@@ -69,6 +74,9 @@ impl Intake {
                 Inbound::Frame { peer, connection, bytes, .. } => {
                     let Some(from) = self.replicas.get(&peer).copied() else { continue };
                     match codec::decode::<Message>(&bytes) {
+                        Ok(message) if !self.throttle.admits(from, &message, now) => {
+                            self.queries.shared.refusals.count("throttled", &from);
+                        }
                         Ok(message) => {
                             self.queries.postman.received(from, &message);
                             messages.push((connection, (from, message)));

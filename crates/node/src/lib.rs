@@ -28,6 +28,7 @@ mod refusals;
 mod run;
 mod shared;
 mod snapshots;
+mod throttle;
 
 pub use config::{LimitsConfig, ReplicaConfig, TimingConfig};
 pub use exit::ExitCode;

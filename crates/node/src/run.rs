@@ -7,6 +7,7 @@ use crate::postman::Postman;
 use crate::queries::Queries;
 use crate::shared::Shared;
 use crate::snapshots::SnapshotWriter;
+use crate::throttle::Throttle;
 use crate::{ExitCode, Home, HomeError};
 use crossbeam_channel::bounded;
 use pbft_message::{Authenticator, Genesis, ReplicaId, SequenceNumber, Signer, alpn, codec};
@@ -339,6 +340,8 @@ fn start_threads<S: Service>(
         core_clients: for_core_clients,
         executor: for_executor.clone(),
         queries,
+        throttle: Throttle::default(),
+        clock,
     };
     tokio::spawn(intake.run(from_replicas, from_clients));
     let (journal_postman, journal_shared) = (postman.clone(), shared.clone());

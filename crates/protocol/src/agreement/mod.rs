@@ -243,11 +243,14 @@ impl Replica {
         self.rebase = true;
     }
 
-    /// A connection to another replica is up.
+    /// A connection to another replica is up. It may have been away when evidence was spread (R17).
     pub fn handle_peer_up(&mut self, now: Now, peer: ReplicaId) {
         self.now = now;
         let status = self.status();
         self.output.at_once(Action::Send(peer, Message::Status(status)));
+        for evidence in &self.evidence {
+            self.output.after(Action::Send(peer, Message::Evidence((**evidence).clone())));
+        }
     }
 
     /// What is to be done since the last call.

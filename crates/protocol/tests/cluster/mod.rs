@@ -55,7 +55,14 @@ pub struct Chain {
     pub requests: Vec<(ClientId, Timestamp)>,
 }
 
-type Saved = (Vec<Digest>, Digest, BTreeMap<ClientId, RequestWindow>);
+/// A state at a checkpoint.
+#[derive(Clone)]
+struct Saved {
+    executed: Vec<Digest>,
+    state: Digest,
+    windows: BTreeMap<ClientId, RequestWindow>,
+    requests: Vec<(ClientId, Timestamp)>,
+}
 
 enum Happening {
     Message { from: u32, to: u32, message: Box<Message> },
@@ -133,7 +140,13 @@ impl Chain {
         if !ordered.sequence.0.is_multiple_of(interval) {
             return None;
         }
-        self.saved.insert(ordered.sequence.0, (self.executed.clone(), self.state, self.windows.clone()));
+        let saved = Saved {
+            executed: self.executed.clone(),
+            state: self.state,
+            windows: self.windows.clone(),
+            requests: self.requests.clone(),
+        };
+        self.saved.insert(ordered.sequence.0, saved);
         Some(self.state)
     }
 }
@@ -258,13 +271,14 @@ impl Cluster {
     /// State transfer as a copy from whoever has the certified state.
     fn transfer(&mut self, id: u32, certificate: &StableCertificate) {
         let saved = self.nodes.iter().find_map(|node| {
-            node.executor.saved.get(&certificate.sequence.0).filter(|(_, state, _)| *state == certificate.digest).cloned()
+            node.executor.saved.get(&certificate.sequence.0).filter(|saved| saved.state == certificate.digest).cloned()
         });
-        let Some((executed, state, windows)) = saved else { return };
+        let Some(Saved { executed, state, windows, requests }) = saved else { return };
         let executor = &mut self.nodes[id as usize].executor;
         executor.executed = executed;
         executor.state = state;
         executor.windows = windows.clone();
+        executor.requests = requests;
         executor.waiting.clear();
         self.with_replica(id, |replica, now| replica.handle_installed(now, certificate.sequence, windows));
     }
