@@ -1,5 +1,7 @@
 //! R4-R7, R9, R19 and R23 in scenarios without a liar.
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+
 mod cluster;
 
 use cluster::{Cluster, MS};
@@ -129,6 +131,39 @@ fn r09_a_replica_whose_state_differs_from_the_certified_one_stops_voting() {
     let votes = |message: &Message| matches!(message, Message::Prepare { .. } | Message::Commit(_) | Message::Checkpoint(_));
     assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 3 && votes(message)), "it signs nothing more");
     assert!((0..3).all(|id| cluster.served(id) == 5));
+}
+
+#[test]
+fn r09_a_full_log_without_a_stable_checkpoint_raises_one_alarm_and_stops() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Checkpoint(_)) { vec![] } else { vec![message] });
+    for number in 0..20 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(10_000);
+    assert_eq!(cluster.replica(1).executed(), SequenceNumber(16), "nothing is ordered above H");
+    let alarm = Event::Alarm(Alarm::NoStableCheckpoint(SequenceNumber(16)));
+    assert_eq!(cluster.told(1, |event| *event == alarm), 1);
+}
+
+#[test]
+fn r10_a_request_that_fell_below_its_clients_window_is_discharged() {
+    let mut cluster = Cluster::with(4, Parameters { requests_in_flight: 4, ..Parameters::default() });
+    let old = cluster.request(0, "too old");
+    // The primary never gets it, and orders four later ones of the same client.
+    cluster.lie = Box::new(|_, to, message| if to == 0 && matches!(message, Message::Request(_)) { vec![] } else { vec![message] });
+    for id in 1..4 {
+        cluster.with_replica(id, |replica, now| replica.handle_request(now, old.clone())).unwrap().unwrap();
+    }
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+    }
+    cluster.run(5_000);
+    assert!(cluster.all_served(4));
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(0)), "it will never be ordered, so nobody waits for it");
+    let again = cluster.with_replica(1, |replica, now| replica.handle_request(now, old)).unwrap();
+    assert_eq!(again, Err(RequestRefusal::TooOld));
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl Replica {
         let status = self.status();
         self.output.at_once(Action::Broadcast(Message::Status(status)));
         self.consider_state_transfer();
+        self.look_for_full_log();
         let timing = &self.config.timing;
         let period = if self.is_idle() { timing.idle_status } else { timing.status };
         self.timers.set(Timer::Status, self.now.monotonic.saturating_add(period));
@@ -77,6 +78,19 @@ impl Replica {
         if newer && (hopeless || self.ordering.stalled_periods > PATIENCE_PERIODS) {
             self.ordering.transferring = Some(stable.sequence);
             self.output.at_once(Action::TransferState(stable));
+        }
+    }
+
+    /// No digest reaches a quorum by H: an alarm, once, and never a lower quorum (R9).
+    fn look_for_full_log(&mut self) {
+        let high = self.log.high();
+        if self.ordering.executed < high {
+            self.ordering.full_periods = 0;
+            return;
+        }
+        self.ordering.full_periods = self.ordering.full_periods.saturating_add(1);
+        if self.ordering.full_periods == PATIENCE_PERIODS {
+            self.tell(Event::Alarm(Alarm::NoStableCheckpoint(high)));
         }
     }
 

@@ -71,6 +71,10 @@ pub enum Alarm {
     /// Valid certificates contradict each other: more than f replicas are faulty; voting stops (R12).
     #[error("certificates contradict each other at {0}: more than f replicas are faulty; this replica stops voting")]
     TooManyFaults(SequenceNumber),
+    /// The log is full and no state at a checkpoint has a quorum: replicas diverge, or are missing (R9). No lower quorum
+    /// is ever taken.
+    #[error("the log is full up to {0} and no checkpoint becomes stable: replicas are missing or their states differ")]
+    NoStableCheckpoint(SequenceNumber),
     /// The primary proposes something else where a batch is committed (R6). No vote is given.
     #[error("the primary proposes another batch at {0}, where one is committed")]
     ProposalContradictsCommitted(SequenceNumber),

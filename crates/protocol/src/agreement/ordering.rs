@@ -20,6 +20,8 @@ pub(super) struct Ordering {
     pub snapshot: SequenceNumber,
     /// Status periods in a row that ended behind h without anything executed.
     pub stalled_periods: u32,
+    /// Status periods in a row that ended with the whole log executed and no stable checkpoint.
+    pub full_periods: u32,
     /// What was executed when the last status period ended.
     pub executed_before: SequenceNumber,
 }

@@ -158,6 +158,19 @@ impl Requests {
                 window.insert(request.timestamp);
             }
             self.remove(request.client, request.timestamp, now);
+            self.forget_too_old(request.client, now);
+        }
+    }
+
+    /// What has fallen below its client's window will never take effect: it is discharged too (R10).
+    fn forget_too_old(&mut self, client: ClientId, now: Duration) {
+        loop {
+            let lowest = self.waiting.get(&client).and_then(|waiting| waiting.requests.keys().next().copied());
+            let Some(lowest) = lowest else { return };
+            if self.windows.get(&client).is_some_and(|window| window.admits(lowest) == Admission::New) {
+                return;
+            }
+            self.remove(client, lowest, now);
         }
     }
 

@@ -161,7 +161,9 @@ impl Transfer {
         self.target = certificate;
         self.outline = None;
         self.missing.clear();
-        self.partial.clear();
+        // Whoever has not answered by now is passed over: a dead peer must not be asked anew for every new target.
+        let failures = u32::from(matches!(self.wait, Wait::Answer(_)));
+        self.next_peer(failures);
         self.wait = Wait::Nothing;
         self.failures = 0;
     }

@@ -337,3 +337,16 @@ fn r14_a_state_that_is_here_but_for_the_certificate_needs_no_chunk() {
     session.run(&mut source.executor, honest);
     assert_eq!(session.fetched, []);
 }
+
+#[test]
+fn r14_a_dead_peer_does_not_stall_a_transfer_whose_target_moves() {
+    let (mut source, first) = source();
+    let mut transfer = Transfer::new(first, peers(3), None);
+    let (dead, _) = transfer.poll(Duration::ZERO).unwrap();
+    for moved in 0..3 {
+        source.run(&["append c y"]);
+        transfer.retarget(source.reach_stable());
+        let (asked, _) = transfer.poll(Duration::ZERO).unwrap();
+        assert_eq!(asked == dead, moved == 2, "the others are asked before it is asked again");
+    }
+}
