@@ -1,7 +1,7 @@
 //! Seeded chaos: loss, partitions, crashes, restarts and a liar together, then peace, in which the liar goes on lying.
 //! Nothing may be contradicted, nobody else accused, and everything must be served in the end.
 
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod cluster;
 
