@@ -1,9 +1,13 @@
 //! `pbft`: the toolbox. Makes networks, runs replicas, honest and lying, and speaks to clusters.
 
+mod client_home;
+mod cluster;
 mod commands;
+mod demo;
 mod failure;
 mod output;
 mod testnet;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use commands::*;
@@ -19,7 +23,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// See a cluster survive a dead and a lying primary, in a minute and with nothing prepared.
-    Demo(demo::Demo),
+    Demo(commands::demo::Demo),
     /// Run a local cluster in the foreground, to play with.
     Devnet(devnet::Devnet),
     /// Make the files of a test network: genesis, and a home for each replica and client.
@@ -55,7 +59,11 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let ended = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::end(&error).into(),
+    };
+    let ended = match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Devnet(command) => command.run(),
         Command::Testnet(command) => command.run(),

@@ -1,7 +1,9 @@
 use crate::failure::Failure;
 use clap::ValueEnum;
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use pbft_node::ExitCode;
 use serde::Serialize;
+use std::io::{IsTerminal, Write};
 
 /// How results look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -41,10 +43,41 @@ impl Format {
     }
 }
 
-/// Prints one JSON document. Standard output may be gone: that is its reader's business.
+/// The option of commands that do not speak to a cluster.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct FormatOption {
+    /// How results look: a table for people, or one JSON document for programs.
+    #[arg(short = 'o', long = "format", value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Prints one JSON document.
 pub fn print_json(value: &impl Serialize) {
-    use std::io::Write;
     if let Ok(text) = serde_json::to_string(value) {
-        let _ = writeln!(std::io::stdout(), "{text}");
+        print_text(&text);
     }
+}
+
+/// Prints lines for people.
+pub fn print_text(text: &str) {
+    print_bytes(text.as_bytes());
+}
+
+/// Prints bytes as they are, and a line end. Standard output may be gone: that is its reader's business.
+pub fn print_bytes(bytes: &[u8]) {
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(bytes).and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush());
+}
+
+/// Prints a table. Colour is for terminals, and for people who did not say NO_COLOR.
+pub fn print_table<R: Into<comfy_table::Row>>(header: &[&str], rows: impl IntoIterator<Item = R>) {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_header(header).add_rows(rows);
+    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if coloured {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    print_text(&table.to_string());
 }

@@ -14,9 +14,6 @@ pub struct Queries {
     pub postman: Postman,
 }
 
-/// The most bytes of evidence in one answer.
-const EVIDENCE_BYTES: usize = 1 << 20;
-
 impl Queries {
     /// Where this replica stands.
     pub fn report(&self, connection: ConnectionId, query: u64) {
@@ -54,7 +51,7 @@ impl Queries {
 
     /// The evidence that this replica holds, as much as fits one answer.
     pub fn evidence(&self, connection: ConnectionId, query: u64) {
-        let mut room = EVIDENCE_BYTES;
+        let mut room = self.genesis.max_message_bytes();
         let mut evidence = Vec::new();
         for piece in self.shared.evidence().iter() {
             let Some(left) = room.checked_sub(pbft_message::codec::encode(piece).len()) else { continue };

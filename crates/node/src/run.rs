@@ -212,7 +212,7 @@ fn settings(home: &Home) -> Settings {
     settings.replicas.queue_bytes = home.genesis.max_message_bytes().saturating_mul(4);
     // Room for a request beyond its limit, so that its client hears TooLarge.
     settings.clients.max_frame = frame(home.genesis.parameters.max_request_bytes.saturating_mul(2));
-    settings.clients.queue_bytes = home.genesis.service.max_result_bytes.saturating_mul(2);
+    settings.clients.queue_bytes = home.genesis.service.max_result_bytes.saturating_mul(2).max(home.genesis.max_message_bytes());
     settings.max_client_connections = home.config.limits.client_connections;
     settings
 }

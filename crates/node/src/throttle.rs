@@ -48,9 +48,8 @@ mod tests {
         let change = ViewChange { view: View(1), stable: None, prepared: vec![], replica: ReplicaId(1) };
         let costly = Message::ViewChange(signer.sign(change).into_inner());
         let mut throttle = Throttle::default();
-        let mut count = |from: u32, at: u64| {
-            (0..1000).filter(|_| throttle.admits(ReplicaId(from), &costly, Duration::from_millis(at))).count()
-        };
+        let mut count =
+            |from: u32, at: u64| (0..1000).filter(|_| throttle.admits(ReplicaId(from), &costly, Duration::from_millis(at))).count();
         assert_eq!(count(1, 0), 64);
         assert_eq!(count(1, 49), 0);
         assert_eq!(count(1, 500), 10);

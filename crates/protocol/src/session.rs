@@ -194,7 +194,7 @@ impl Session {
             return;
         }
         match message {
-            ReplicaMessage::Replies(replies) => replies.into_iter().for_each(|reply| self.on_reply(from, reply)),
+            ReplicaMessage::Replies(replies) => replies.into_iter().for_each(|reply| self.on_reply(now, from, reply)),
             ReplicaMessage::Refused { client, timestamp, view, refusal } => {
                 self.on_refused(now, from, (client, timestamp), view, refusal);
             }
@@ -291,12 +291,13 @@ impl Session {
         Ok(())
     }
 
-    fn on_reply(&mut self, from: ReplicaId, reply: Reply) {
+    fn on_reply(&mut self, now: Duration, from: ReplicaId, reply: Reply) {
         let id = (reply.client, reply.timestamp);
         self.learn_view(from, reply.view);
         let Some(outstanding) = self.outstanding.get_mut(&id) else { return };
         if reply.request != outstanding.digest {
-            return;
+            // The timestamp belongs to another request, so ours can never run (R8).
+            return self.on_refused(now, from, id, reply.view, RequestRefusal::TimestampReused);
         }
         let reply = Reply { view: View(0), ..reply }; // all but the view must match (R2)
         let answer = Digest::of("pbft reply", &[&codec::encode(&reply)]);

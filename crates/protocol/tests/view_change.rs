@@ -275,6 +275,22 @@ fn r17_evidence_is_stored_spread_once_and_survives_a_restart() {
 }
 
 #[test]
+fn r17_a_replica_that_was_away_gets_the_evidence_when_it_is_connected_again() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    equivocate(&mut cluster, 0);
+    cluster.submit_to_all("a");
+    cluster.run(3_000);
+    assert!(cluster.evidence(1).contains(&(0, EvidenceKind::TwoPrePrepares)));
+    cluster.restart(3);
+    cluster.run(1_000);
+    assert_eq!(cluster.evidence(3), []);
+    cluster.with_replica(1, |replica, now| replica.handle_peer_up(now, ReplicaId(3)));
+    cluster.run(100);
+    assert_eq!(cluster.evidence(3), cluster.evidence(1));
+}
+
+#[test]
 fn r17_double_votes_are_caught() {
     let mut cluster = Cluster::new(4);
     let liar = cluster.signer(3);

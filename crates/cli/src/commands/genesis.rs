@@ -1,8 +1,150 @@
-//! To be written.
+//! `pbft genesis show`.
+
+use crate::client_home::read_genesis;
+use crate::failure::Failure;
+use crate::output::{FormatOption, print_table, print_text};
+use pbft_crypto::{Digest, PublicKey};
+use pbft_message::{ClientEntry, Genesis, ReplicaEntry};
+use pbft_node::ExitCode;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Look at a genesis: what the organisations that run a cluster compare by telephone.
 #[derive(clap::Args)]
-pub struct GenesisCommand {}
+pub struct GenesisCommand {
+    #[command(subcommand)]
+    command: GenesisSubcommand,
+}
+
+#[derive(clap::Subcommand)]
+enum GenesisSubcommand {
+    /// Show the cluster id, how many liars the cluster survives, and the fingerprints of all keys.
+    ///
+    /// The cluster id is a hash of the whole document: those for whom it is the same have the same genesis.
+    #[command(after_help = "Examples:\n  pbft genesis show net/genesis.toml\n  pbft genesis show --home net/client-0 -o json")]
+    Show(Show),
+}
+
+#[derive(clap::Args)]
+struct Show {
+    #[command(flatten)]
+    source: GenesisSource,
+    #[command(flatten)]
+    output: FormatOption,
+}
+
+#[derive(clap::Args)]
+struct GenesisSource {
+    /// The genesis file.
+    #[arg(required_unless_present = "home")]
+    file: Option<PathBuf>,
+    /// A replica's or client's folder with a genesis.toml.
+    #[arg(long, env = "PBFT_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    ok: bool,
+    cluster_id: Digest,
+    name: String,
+    test_network: bool,
+    n: usize,
+    f: usize,
+    quorum: usize,
+    service: String,
+    replicas: Vec<Keys>,
+    clients: Vec<Keys>,
+    operators: Vec<PublicKey>,
+}
+
+#[derive(Serialize)]
+struct Keys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replica: Option<u32>,
+    signing_key: PublicKey,
+    transport_key: PublicKey,
+    signing_fingerprint: String,
+    transport_fingerprint: String,
+}
+
 impl GenesisCommand {
-    pub fn run(self) -> pbft_node::ExitCode {
-        pbft_node::ExitCode::Usage
+    pub fn run(self) -> ExitCode {
+        let GenesisSubcommand::Show(show) = self.command;
+        show.output.format.end(show.source.read().map(|genesis| (Answer::from(&genesis), ExitCode::Yes)), print)
+    }
+}
+
+impl GenesisSource {
+    fn read(&self) -> Result<Genesis, Failure> {
+        let in_home = self.home.as_ref().map(|home| home.join("genesis.toml"));
+        let path = self.file.clone().or(in_home);
+        read_genesis(&path.ok_or_else(|| Failure::configuration("give a genesis file, or --home"))?)
+    }
+}
+
+impl From<&Genesis> for Answer {
+    fn from(genesis: &Genesis) -> Self {
+        let replica = |(number, entry): (u32, &ReplicaEntry)| Keys::new(Some(number), entry.signing_key, entry.transport_key);
+        let client = |entry: &ClientEntry| Keys::new(None, entry.signing_key.0, entry.transport_key);
+        Self {
+            ok: true,
+            cluster_id: genesis.cluster_id(),
+            name: genesis.name.clone(),
+            test_network: genesis.test_network,
+            n: genesis.replica_count(),
+            f: genesis.max_faulty(),
+            quorum: genesis.quorum(),
+            service: genesis.service.name.clone(),
+            replicas: (0..).zip(&genesis.replicas).map(replica).collect(),
+            clients: genesis.clients.iter().map(client).collect(),
+            operators: genesis.operators.clone(),
+        }
+    }
+}
+
+impl Keys {
+    fn new(replica: Option<u32>, signing_key: PublicKey, transport_key: PublicKey) -> Self {
+        let (signing_fingerprint, transport_fingerprint) = (fingerprint(signing_key), fingerprint(transport_key));
+        Self { replica, signing_key, transport_key, signing_fingerprint, transport_fingerprint }
+    }
+}
+
+/// The first half of a key in groups that can be read aloud: 128 bits are enough that nobody finds another such key.
+fn fingerprint(key: PublicKey) -> String {
+    let digits = key.to_string();
+    grouped(digits.get(..32).unwrap_or(&digits))
+}
+
+fn grouped(digits: &str) -> String {
+    let digits: Vec<char> = digits.chars().collect();
+    digits.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ")
+}
+
+fn print(answer: &Answer) {
+    let Answer { name, n, f, quorum, service, .. } = answer;
+    let network = if answer.test_network { "a TEST network: development keys and liars are allowed" } else { "not a test network" };
+    print_text(&format!("cluster id  {}", grouped(&answer.cluster_id.to_string())));
+    print_text(&format!("name        {}, {network}", name.escape_debug()));
+    print_text(&format!("replicas    n = {n}, f = {f} may lie, a quorum is {quorum}"));
+    print_text(&format!("service     {}", service.escape_debug()));
+    let replicas = answer.replicas.iter().map(|keys| (format!("replica {}", keys.replica.unwrap_or_default()), keys));
+    let clients = answer.clients.iter().enumerate().map(|(number, keys)| (format!("client {number}"), keys));
+    let row = |(who, keys): (String, &Keys)| [who, keys.signing_fingerprint.clone(), keys.transport_fingerprint.clone()];
+    print_table(&["who", "signing key", "transport key"], replicas.chain(clients).map(row));
+    for operator in &answer.operators {
+        print_text(&format!("operator    {}", fingerprint(*operator)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_the_beginning_of_the_key_in_groups() {
+        let key = PublicKey::from_bytes([0xab; 32]);
+        assert_eq!(fingerprint(key), "abab abab abab abab abab abab abab abab");
+        assert_eq!(grouped("12345"), "1234 5");
     }
 }

@@ -7,8 +7,12 @@ use pbft_message::{Authenticator, Signer};
 use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging};
 use pbft_protocol::Outbound;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// How long a replica may take to stop once standard input has ended.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Run one honest replica in the foreground.
 #[derive(clap::Args)]
@@ -20,6 +24,9 @@ pub struct Replica {
     /// How log lines on standard error look: text or json.
     #[arg(long, env = "PBFT_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// End when standard input closes, as it does when the program that started this one is gone.
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
 }
 
 /// Run a lying replica. Only a genesis that is marked as a test network is accepted.
@@ -35,12 +42,15 @@ pub struct Byzantine {
     /// How log lines on standard error look: text or json.
     #[arg(long, env = "PBFT_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// End when standard input closes, as it does when the program that started this one is gone.
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
 }
 
 impl Replica {
     pub fn run(self) -> ExitCode {
         start_logging(self.log_format);
-        end(load(&self.home).and_then(|home| run_until_signal(home, None)))
+        end(load(&self.home).and_then(|home| run_until_signal(home, None, self.end_with_stdin)))
     }
 }
 
@@ -49,7 +59,7 @@ impl Byzantine {
         start_logging(self.log_format);
         end(load(&self.home).and_then(|home| {
             let outbound = lying(&home, self.strategy)?;
-            run_until_signal(home, Some(outbound))
+            run_until_signal(home, Some(outbound), self.end_with_stdin)
         }))
     }
 }
@@ -69,12 +79,15 @@ fn load(path: &std::path::Path) -> Result<Home, Failure> {
     Home::load(path).map_err(|error| Failure::new(error.exit_code(), "Home", error))
 }
 
-fn run_until_signal(home: Home, outbound: Option<Outbound>) -> Result<(), Failure> {
+fn run_until_signal(home: Home, outbound: Option<Outbound>, end_with_stdin: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::io)?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::io)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::io)?;
+        if end_with_stdin {
+            watch_stdin(stop.clone())?;
+        }
         let stopper = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -85,6 +98,18 @@ fn run_until_signal(home: Home, outbound: Option<Outbound>) -> Result<(), Failur
         });
         run_named_service(home, outbound, stop).await.map_err(|error| Failure::new(error.exit_code(), "Replica", error))
     })
+}
+
+/// Stops the replica when standard input ends. One that then does not stop ends all the same: nobody is left to kill it.
+fn watch_stdin(stop: CancellationToken) -> Result<(), Failure> {
+    let watch = move || {
+        // An error is an end too.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        stop.cancel();
+        std::thread::sleep(GRACE);
+        std::process::exit(i32::from(ExitCode::Io as u8));
+    };
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop).map_err(Failure::io)
 }
 
 fn end(result: Result<(), Failure>) -> ExitCode {

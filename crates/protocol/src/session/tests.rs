@@ -173,8 +173,6 @@ fn r02_replies_to_another_request_are_ignored() {
     let request = submit(&mut session, ms(0));
     let truth = reply(&session, &request, 0, b"truth");
     for from in 0..4 {
-        let digest = Reply { request: Digest::from_bytes([1; 32]), ..truth.clone() };
-        assert_eq!(hear(&mut session, from, digest), None);
         let timestamp = Reply { timestamp: Timestamp(truth.timestamp.0 + 1), ..truth.clone() };
         assert_eq!(hear(&mut session, from, timestamp), None);
         let client = Reply { client: ClientId(key(100)), ..truth.clone() };
@@ -185,6 +183,16 @@ fn r02_replies_to_another_request_are_ignored() {
     }
     assert_eq!(session.in_flight(), 1);
     assert!(session.outstanding.values().all(|outstanding| outstanding.answers.is_empty()));
+}
+
+#[test]
+fn r08_a_timestamp_that_weak_quorum_replicas_remember_for_another_request_is_reused() {
+    let mut session = session(4);
+    let request = submit(&mut session, ms(0));
+    let other = Reply { request: Digest::from_bytes([1; 32]), ..reply(&session, &request, 0, b"of the other") };
+    assert_eq!(hear(&mut session, 0, other.clone()), None);
+    assert_eq!(hear(&mut session, 0, other.clone()), None, "one replica counts once");
+    assert_eq!(hear(&mut session, 2, other), Some(refused(&request, RequestRefusal::TimestampReused)));
 }
 
 #[test]

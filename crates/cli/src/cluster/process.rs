@@ -1,0 +1,93 @@
+use crate::failure::Failure;
+use pbft_byzantine::Strategy;
+use std::cell::RefCell;
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a replica that was asked to end may take before it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a replica behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduct {
+    /// As the protocol says.
+    Honest,
+    /// It lies.
+    Lying(Strategy),
+}
+
+/// A replica's process. It ends with this value, and with this program, however that ends: its standard input is a
+/// pipe from us, and it stops when the pipe closes.
+pub struct ReplicaProcess {
+    child: Child,
+    /// Closed to ask the process to end.
+    lifeline: RefCell<Option<ChildStdin>>,
+    log: PathBuf,
+}
+
+impl ReplicaProcess {
+    /// Starts this program as a replica. What it says goes to `replica.log` in its home, one JSON object a line.
+    pub fn start(home: &Path, conduct: Conduct) -> Result<Self, Failure> {
+        let log = home.join("replica.log");
+        let failed = |error| Failure::io(format!("cannot start a replica in {}: {error}", home.display()));
+        let output = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        match conduct {
+            Conduct::Honest => command.arg("replica"),
+            Conduct::Lying(strategy) => command.args(["byzantine", "--strategy", strategy.name()]),
+        };
+        command.arg("--home").arg(home).args(["--log-format", "json", "--end-with-stdin"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);
+        command.process_group(0); // Ctrl-C is for us: we end the replicas
+        let mut child = command.spawn().map_err(failed)?;
+        let lifeline = RefCell::new(child.stdin.take());
+        Ok(Self { child, lifeline, log })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its log is.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// How it ended, if it did.
+    pub fn exit(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Why it ended, for people: how, and its last words.
+    pub fn why(&self, exit: &ExitStatus) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let words = log.lines().last().unwrap_or("it said nothing");
+        format!("ended by itself, {exit}: {words} (log: {})", self.log.display())
+    }
+
+    /// Asks it to end.
+    pub fn is_to_end(&self) {
+        self.lifeline.borrow_mut().take();
+    }
+
+    /// Asks it to end, and waits. One that does not is killed.
+    pub async fn stop(mut self) {
+        self.is_to_end();
+        let asked = Instant::now();
+        while self.exit().is_none() && asked.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for ReplicaProcess {
+    fn drop(&mut self) {
+        // Both fail only if the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

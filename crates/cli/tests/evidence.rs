@@ -1,0 +1,54 @@
+//! A real replica that lies, and the proof that anyone can check offline.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod network;
+
+use network::{Network, path, pbft};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The evidence, as soon as a replica has it.
+fn listed(network: &Network) -> Vec<Value> {
+    let started = Instant::now();
+    loop {
+        let (code, found) = network.json(&["evidence", "list"]);
+        assert_eq!(code, 0, "{found}");
+        let items = found.as_array().expect("a list").clone();
+        if !items.is_empty() || started.elapsed() > Duration::from_secs(30) {
+            return items;
+        }
+    }
+}
+
+#[test]
+fn r17_an_equivocating_primary_is_proven_guilty_with_the_genesis_alone() {
+    let network = Network::start(Some("equivocate"));
+    assert_eq!(network.json(&["put", "a", "1", "--timeout", "30s"]).0, 0, "the lie is overcome");
+    let items = listed(&network);
+    assert!(!items.is_empty(), "the lie is found out");
+    for item in &items {
+        assert_eq!((&item["accused"], &item["kind"]), (&json!(0), &json!("two_pre_prepares")));
+        assert!(item["view"].is_u64() && item["sequence"].is_u64() && item["id"].is_string(), "{item}");
+    }
+    let file = items[0]["file"].as_str().unwrap();
+    let genesis = network.genesis();
+    let verify = |file: &str| {
+        let ended = pbft(&["evidence", "verify", file, "--genesis", path(&genesis), "-o", "json"]);
+        (ended.code, ended.json())
+    };
+    let (code, valid) = verify(file);
+    assert_eq!((code, &valid["ok"], &valid["accused"], &valid["kind"]), (0, &json!(true), &json!(0), &json!("two_pre_prepares")));
+
+    let forged = network.client().join("forged.evidence");
+    let mut bytes = std::fs::read(file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&forged, bytes).unwrap();
+    let (code, invalid) = verify(path(&forged));
+    assert_eq!((code, &invalid["ok"], &invalid["accused"]), (1, &json!(false), &json!(0)));
+    assert_eq!(invalid["reason"], "a signature does not verify");
+
+    let (code, invalid) = verify(path(&genesis));
+    assert_eq!((code, &invalid["ok"], &invalid["accused"]), (1, &json!(false), &Value::Null));
+    assert_eq!(verify("no-such-file").0, 6);
+}

@@ -1,0 +1,17 @@
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// A UDP port of this machine that nobody has. It lies below those that the system gives to clients, and in a block of
+/// this process, so that nobody takes it while its replica is dead.
+pub fn free_port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let block = 10_000 + u16::try_from(std::process::id() % 50).unwrap() * 400;
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(number < 400, "this process has used up its ports");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, block + number));
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use crate::{OBSERVER, all_is_well_among, replica};
+use pbft_client::Client;
+use pbft_message::{EvidenceKind, ReplicaId, ReplicaReport, View};
+use pbft_tests::{Load, Network, Plan, eventually};
+
+/// All but the liar.
+fn honest(network: &Network, liar: ReplicaId) -> Vec<ReplicaId> {
+    network.ids().into_iter().filter(|id| *id != liar).collect()
+}
+
+/// Starts a network of which one replica lies.
+async fn with_liar(replicas: u32, liar: ReplicaId, strategy: &str) -> (Network, Client) {
+    let mut network = Network::new(&Plan::of(replicas)).await;
+    for id in network.ids() {
+        if id == liar {
+            network.start_lying(id, strategy);
+        } else {
+            network.start(id);
+        }
+    }
+    let observer = network.client(OBSERVER);
+    (network, observer)
+}
+
+/// Waits until every honest replica holds valid evidence of this lie, and checks that none accuses anybody else.
+async fn caught(network: &Network, observer: &Client, liar: ReplicaId, lie: EvidenceKind) {
+    for holder in honest(network, liar) {
+        let what = format!("replica {holder} has evidence that {liar} lied");
+        eventually(&what, async || network.proven_lies(observer, holder, liar).await.contains(&lie).then_some(())).await;
+    }
+}
+
+async fn left_the_first_view(network: &Network, observer: &Client, liar: ReplicaId) {
+    for id in honest(network, liar) {
+        let look = |report: &ReplicaReport| (report.view > View(0) && report.active).then_some(());
+        network.report_shows(observer, id, "entered a higher view", look).await;
+    }
+}
+
+async fn an_equivocating_primary_is_caught(replicas: u32) {
+    let liar = replica(0);
+    let (network, observer) = with_liar(replicas, liar, "equivocate").await;
+    let mut load = Load::start(&network, 31);
+    load.goes_on(100).await;
+    caught(&network, &observer, liar, EvidenceKind::TwoPrePrepares).await;
+    left_the_first_view(&network, &observer, liar).await;
+    load.goes_on(100).await;
+    let history = load.finish().await;
+    all_is_well_among(&network, &observer, history, &honest(&network, liar)).await;
+    caught(&network, &observer, liar, EvidenceKind::TwoPrePrepares).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_equivocating_primary_of_four_is_caught_and_replaced() {
+    an_equivocating_primary_is_caught(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_equivocating_primary_of_seven_is_caught_and_replaced() {
+    an_equivocating_primary_is_caught(7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_primary_that_turns_into_a_liar_is_caught_and_may_come_back_honest() {
+    let mut network = Network::started(&Plan::of(4)).await;
+    let observer = network.client(OBSERVER);
+    let mut load = Load::start(&network, 32);
+    load.goes_on(100).await;
+    let view = network.reports(&observer).await.values().map(|report| report.view).max().unwrap();
+    let liar = network.genesis.primary(view.next());
+    network.kill(liar);
+    network.start_lying(liar, "equivocate");
+    // Makes the liar the primary.
+    let primary = network.genesis.primary(view);
+    network.report_shows(&observer, liar, "is back", |report| report.active.then_some(())).await;
+    network.kill(primary);
+    load.goes_on(1).await;
+    network.start(primary);
+    caught(&network, &observer, liar, EvidenceKind::TwoPrePrepares).await;
+    load.goes_on(100).await;
+    // Evidence outlives its holders' restarts.
+    for id in honest(&network, liar) {
+        network.kill(id);
+        network.start(id);
+    }
+    caught(&network, &observer, liar, EvidenceKind::TwoPrePrepares).await;
+    network.kill(liar);
+    network.start(liar);
+    load.goes_on(100).await;
+    let history = load.finish().await;
+    all_is_well_among(&network, &observer, history, &network.ids()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mute_primary_is_replaced() {
+    let liar = replica(0);
+    let (network, observer) = with_liar(4, liar, "mute").await;
+    let mut load = Load::start(&network, 33);
+    load.goes_on(100).await;
+    left_the_first_view(&network, &observer, liar).await;
+    let history = load.finish().await;
+    all_is_well_among(&network, &observer, history, &honest(&network, liar)).await;
+    network.nobody_is_accused(&observer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_voting_backup_is_caught_and_does_no_harm() {
+    let liar = replica(2);
+    let (network, observer) = with_liar(4, liar, "double-vote").await;
+    let mut load = Load::start(&network, 34);
+    load.goes_on(100).await;
+    for holder in honest(&network, liar) {
+        let what = format!("replica {holder} has evidence of two votes of {liar}");
+        let look = async || {
+            let kinds = network.proven_lies(&observer, holder, liar).await;
+            (kinds.contains(&EvidenceKind::TwoPrepares) || kinds.contains(&EvidenceKind::TwoCommits)).then_some(())
+        };
+        eventually(&what, look).await;
+    }
+    load.goes_on(100).await;
+    let history = load.finish().await;
+    all_is_well_among(&network, &observer, history, &honest(&network, liar)).await;
+}
