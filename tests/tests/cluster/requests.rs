@@ -8,7 +8,7 @@ use pbft_message::{
     codec, sign_request,
 };
 use pbft_services::kv::{KvResult, Operation, StepResult};
-use pbft_tests::{Keys, Network, Plan, Stranger, frame};
+use pbft_tests::{Keys, Network, Plan, Stranger, eventually, frame};
 
 fn signed(network: &Network, keys: &Keys, timestamp: u64, operations: Vec<Vec<u8>>) -> Signed<Request> {
     signed_in(Authenticator::new(network.genesis.clone()).domain(), keys, &keys.signing, timestamp, operations)
@@ -44,6 +44,8 @@ async fn refusal(client: &Client, request: Signed<Request>) -> RequestRefusal {
 async fn forged_and_unauthorised_requests_get_typed_errors_and_have_no_effect() {
     let network = Network::started(&Plan::of(4)).await;
     let client = network.client(0);
+    let all = async || (client.connected().len() == network.genesis.replica_count()).then_some(());
+    eventually("all replicas hear the client", all).await;
     client.request(put("a key")).await.unwrap();
     let before = revision(&client).await;
 

@@ -5,7 +5,7 @@ mod process;
 mod standing;
 
 pub use ports::{consecutive_ports, free_ports};
-pub use process::{Conduct, ReplicaProcess};
+pub use process::Conduct;
 pub use standing::{Standing, wait_until};
 
 use crate::failure::Failure;
@@ -13,6 +13,7 @@ use crate::testnet::{self, Network, Plan};
 use pbft_client::{Client, ClientConfig};
 use pbft_crypto::{SecretKey, read_secret_key};
 use pbft_message::ReplicaId;
+use process::ReplicaProcess;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -75,8 +76,8 @@ impl Cluster {
 
     /// Asks all to end, and waits for them.
     pub async fn stop_all(&mut self) {
-        let processes = std::mem::take(&mut self.running);
-        processes.values().for_each(ReplicaProcess::is_to_end);
+        let mut processes = std::mem::take(&mut self.running);
+        processes.values_mut().for_each(ReplicaProcess::ask_to_end);
         for process in processes.into_values() {
             process.stop().await;
         }

@@ -1,6 +1,5 @@
 use crate::failure::Failure;
 use pbft_byzantine::Strategy;
-use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ pub enum Conduct {
 pub struct ReplicaProcess {
     child: Child,
     /// Closed to ask the process to end.
-    lifeline: RefCell<Option<ChildStdin>>,
+    lifeline: Option<ChildStdin>,
     log: PathBuf,
 }
 
@@ -43,7 +42,7 @@ impl ReplicaProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);
         command.process_group(0); // Ctrl-C is for us: we end the replicas
         let mut child = command.spawn().map_err(failed)?;
-        let lifeline = RefCell::new(child.stdin.take());
+        let lifeline = child.stdin.take();
         Ok(Self { child, lifeline, log })
     }
 
@@ -70,13 +69,13 @@ impl ReplicaProcess {
     }
 
     /// Asks it to end.
-    pub fn is_to_end(&self) {
-        self.lifeline.borrow_mut().take();
+    pub fn ask_to_end(&mut self) {
+        self.lifeline = None;
     }
 
     /// Asks it to end, and waits. One that does not is killed.
     pub async fn stop(mut self) {
-        self.is_to_end();
+        self.ask_to_end();
         let asked = Instant::now();
         while self.exit().is_none() && asked.elapsed() < PATIENCE {
             tokio::time::sleep(Duration::from_millis(10)).await;

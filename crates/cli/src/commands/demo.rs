@@ -35,7 +35,7 @@ fn played(story: &Story) -> Result<(Report, ExitCode), Failure> {
             _ = interrupt.recv() => Err(interrupted()),
         }
     });
-    story.pause();
+    story.end();
     let held = result.as_ref().is_ok_and(|report| report.ok);
     let keep = !held && result.as_ref().err() != Some(&interrupted());
     if keep {

@@ -39,7 +39,7 @@ pub async fn play(home: &Path, story: &Story) -> Result<Report, Failure> {
         Ok(Err(failure)) => Some(failure.message),
         Err(_) => Some(format!("the demo was not over after {} s", TIME.as_secs())),
     };
-    story.pause();
+    story.end();
     stage.cluster.stop_all().await;
     Ok(stage.checks.report(interruption.as_deref()))
 }

@@ -37,14 +37,14 @@ impl Story {
 
     /// What is under way from now on.
     pub fn doing(&self, what: impl Into<String>) {
+        self.progress.reset_elapsed();
         self.progress.set_message(what.into());
         self.progress.enable_steady_tick(Duration::from_millis(100));
     }
 
-    /// Nothing is under way.
-    pub fn pause(&self) {
+    /// Nothing is under way any more.
+    pub fn end(&self) {
         self.progress.disable_steady_tick();
         self.progress.finish_and_clear();
-        self.progress.reset();
     }
 }
