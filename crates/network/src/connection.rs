@@ -47,7 +47,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, connection: quinn::Connection, sto
     let session = Arc::new(Session {
         shared: shared.clone(),
         connection,
-        link: Arc::new(Link::new(shared.table.next_id(), peer, class, &shared.settings)),
+        link: Arc::new(Link::new(shared.table.next_id(), peer, class, &shared.settings, shared.budget(class))),
         greeted: SetOnce::new(),
         up: SetOnce::new(),
         opened: Mutex::default(),
@@ -131,7 +131,8 @@ impl Session {
         let _ = stream.set_priority(lane.priority()); // fails only on a closed stream, as the write then does
         stream.write_all(&[lane.tag()]).await?;
         loop {
-            let mut pieces = coalesce(self.link.queue(lane).next_batch().await);
+            let mut batch = self.link.queue(lane).next_batch().await;
+            let mut pieces = coalesce(std::mem::take(&mut batch.frames));
             stream.write_all_chunks(&mut pieces).await?;
         }
     }
@@ -152,9 +153,10 @@ impl Session {
     async fn read_frames(&self, reader: &mut ChunkReader) -> Result<std::convert::Infallible, Fault> {
         let lane = Lane::from_tag(reader.tag().await?).ok_or(Fault::MalformedStream("an unknown lane"))?;
         self.open_once(lane)?;
+        let budget = self.shared.budget(self.link.class);
         let mut assembler = Assembler::new(lane, self.shared.settings.of(self.link.class).max_frame);
         if lane == Lane::Votes {
-            let hello = reader.frame(&mut assembler).await?;
+            let (hello, _share) = reader.frame(&mut assembler, budget).await?;
             self.accept_hello(hello).await?;
         }
         tokio::select! {
@@ -163,7 +165,7 @@ impl Session {
         }
         let (peer, connection) = (self.link.peer, self.link.id);
         loop {
-            let bytes = reader.frame(&mut assembler).await?;
+            let (bytes, _share) = reader.frame(&mut assembler, budget).await?;
             self.deliver(Inbound::Frame { peer, connection, lane, bytes }).await?;
         }
     }

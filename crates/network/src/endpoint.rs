@@ -1,3 +1,4 @@
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::dial::Dialling;
 use crate::fault::Fault;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub greeter: Arc<dyn Greeter>,
     pub channels: Channels,
     pub table: Arc<Table>,
+    pub client_budget: Budget,
     pub counters: Counters,
     pub quinn: quinn::Endpoint,
     pub stop: CancellationToken,
@@ -106,12 +108,14 @@ impl Endpoint {
         let quinn = quinn::Endpoint::new(config, server, socket, quinn_runtime).map_err(refused)?;
 
         let stop = CancellationToken::new();
+        let client_budget = Budget::new(settings.client_bytes);
         let shared = Arc::new(Shared {
             settings,
             directory,
             greeter,
             channels,
             table: Arc::default(),
+            client_budget,
             counters: Counters::default(),
             quinn,
             stop: stop.clone(),
@@ -199,6 +203,13 @@ impl Endpoint {
 }
 
 impl Shared {
+    pub const fn budget(&self, class: Class) -> &Budget {
+        match class {
+            Class::Replica => &Budget::NONE,
+            Class::Client => &self.client_budget,
+        }
+    }
+
     async fn accept(self: Arc<Self>) {
         let handshakes = Arc::new(Semaphore::new(self.settings.max_handshakes));
         loop {

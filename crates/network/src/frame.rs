@@ -1,13 +1,19 @@
 //! A frame on a stream: its length as four bytes, little-endian, then that many bytes; 1 or more.
 
 use crate::Lane;
+use crate::budget::{Budget, Share};
 use crate::fault::Fault;
+use crate::settings::SMALL_FRAME;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quinn::RecvStream;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Frames at least this long are handed to QUIC as they are; copying shorter ones together is cheaper.
 const COPY_BELOW: usize = 16 << 10;
+
+/// How long the rest of a large frame may take once its share of the budget is taken.
+const LARGE_FRAME_TIME: Duration = Duration::from_secs(30);
 
 /// Puts frames and their lengths into as few pieces as pays.
 pub(crate) fn coalesce(frames: Vec<Bytes>) -> Vec<Bytes> {
@@ -69,6 +75,11 @@ impl Assembler {
         Ok(Some(Bytes::from(std::mem::take(&mut self.frame))))
     }
 
+    /// The length of the frame that is arriving, if it is known and not small.
+    fn large(&self) -> Option<usize> {
+        self.length.filter(|length| *length >= SMALL_FRAME)
+    }
+
     fn take_length(&mut self, arrived: &mut Bytes) -> Result<Option<usize>, Fault> {
         let missing = size_of::<u32>().saturating_sub(self.header.len());
         self.header.extend_from_slice(&arrived.split_to(missing.min(arrived.len())));
@@ -106,8 +117,22 @@ impl ChunkReader {
         }
     }
 
-    /// The next frame.
-    pub async fn frame(&mut self, assembler: &mut Assembler) -> Result<Bytes, Fault> {
+    /// The next frame. A large one waits for its share of the budget before it is put together, and then has a limited
+    /// time to arrive. The share is to be given back when the frame is handed over.
+    pub async fn frame(&mut self, assembler: &mut Assembler, budget: &Budget) -> Result<(Bytes, Option<Share>), Fault> {
+        loop {
+            if let Some(frame) = assembler.take_frame(self.chunk().await?)? {
+                return Ok((frame, None));
+            }
+            if let Some(length) = assembler.large() {
+                let share = budget.share(length).await;
+                let rest = tokio::time::timeout(LARGE_FRAME_TIME, self.rest(assembler)).await;
+                return Ok((rest.map_err(|_| Fault::MalformedStream("a frame that takes too long"))??, share));
+            }
+        }
+    }
+
+    async fn rest(&mut self, assembler: &mut Assembler) -> Result<Bytes, Fault> {
         loop {
             if let Some(frame) = assembler.take_frame(self.chunk().await?)? {
                 return Ok(frame);

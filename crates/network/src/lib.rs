@@ -14,6 +14,7 @@
 //! - A writer whose peer does not read waits, and its queue fills; every other connection has writers and queues of its own.
 //! - A peer that breaks the rules loses its connection, and a [counter](Endpoint::counters) says why.
 
+mod budget;
 mod connection;
 mod counters;
 mod dial;

@@ -1,4 +1,5 @@
 use crate::ClassSettings;
+use crate::budget::Budget;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,7 @@ pub(crate) struct LaneQueue {
     pushed: Notify,
     max_bytes: usize,
     max_frames: usize,
+    budget: Budget,
 }
 
 #[derive(Debug, Default)]
@@ -23,14 +25,29 @@ struct Waiting {
     bytes: usize,
 }
 
+/// What a writer hands to QUIC at a time; its bytes count until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub frames: Vec<Bytes>,
+    bytes: usize,
+    budget: Budget,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
 impl LaneQueue {
-    pub fn new(settings: &ClassSettings) -> Self {
+    pub fn new(settings: &ClassSettings, budget: Budget) -> Self {
         Self {
             waiting: Mutex::default(),
             pushed: Notify::new(),
             // A length must fit the frame's header.
             max_bytes: settings.queue_bytes.min(u32::MAX as usize),
             max_frames: settings.queue_frames,
+            budget,
         }
     }
 
@@ -39,7 +56,7 @@ impl LaneQueue {
     pub fn push(&self, frame: Bytes) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = waiting.bytes.saturating_add(frame.len());
-        if bytes > self.max_bytes || waiting.frames.len() >= self.max_frames {
+        if bytes > self.max_bytes || waiting.frames.len() >= self.max_frames || !self.budget.take(frame.len()) {
             return false;
         }
         waiting.bytes = bytes;
@@ -50,28 +67,35 @@ impl LaneQueue {
     }
 
     /// All frames that wait, or the first of them if they are many; waits for one. For one writer only.
-    pub async fn next_batch(&self) -> Vec<Bytes> {
+    pub async fn next_batch(&self) -> Batch {
         loop {
             let batch = self.take_batch();
-            if !batch.is_empty() {
+            if !batch.frames.is_empty() {
                 return batch;
             }
             self.pushed.notified().await;
         }
     }
 
-    fn take_batch(&self) -> Vec<Bytes> {
+    fn take_batch(&self) -> Batch {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Vec::new();
+        let mut frames = Vec::new();
         let mut bytes = 0usize;
         while bytes < BATCH_BYTES
             && let Some(frame) = waiting.frames.pop_front()
         {
             bytes = bytes.saturating_add(frame.len());
-            batch.push(frame);
+            frames.push(frame);
         }
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
-        batch
+        Batch { frames, bytes, budget: self.budget.clone() }
+    }
+}
+
+impl Drop for LaneQueue {
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.budget.give_back(waiting.bytes);
     }
 }
 
@@ -80,7 +104,7 @@ mod tests {
     use super::*;
 
     fn queue(queue_bytes: usize, queue_frames: usize) -> LaneQueue {
-        LaneQueue::new(&ClassSettings { max_frame: 1, window: 1, queue_bytes, queue_frames })
+        LaneQueue::new(&ClassSettings { max_frame: 1, window: 1, queue_bytes, queue_frames }, Budget::NONE)
     }
 
     #[test]
@@ -89,12 +113,12 @@ mod tests {
         assert!(queue.push(Bytes::from_static(&[0; 9])));
         assert!(!queue.push(Bytes::from_static(&[0; 2])));
         assert!(queue.push(Bytes::from_static(&[0; 1])));
-        assert_eq!(queue.take_batch().len(), 2);
+        assert_eq!(queue.take_batch().frames.len(), 2);
         for _ in 0..3 {
             assert!(queue.push(Bytes::from_static(&[0; 1])));
         }
         assert!(!queue.push(Bytes::from_static(&[0; 1])));
-        assert_eq!(queue.take_batch().len(), 3);
+        assert_eq!(queue.take_batch().frames.len(), 3);
         assert!(queue.push(Bytes::from_static(&[0; 10])));
     }
 
@@ -105,7 +129,7 @@ mod tests {
             assert!(queue.push(Bytes::from(vec![fill; 100 << 10])));
         }
         let first = queue.take_batch();
-        assert_eq!(first.iter().map(|frame| frame[0]).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(queue.take_batch()[0][0], 3);
+        assert_eq!(first.frames.iter().map(|frame| frame[0]).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(queue.take_batch().frames[0][0], 3);
     }
 }

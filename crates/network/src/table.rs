@@ -1,3 +1,4 @@
+use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::queue::LaneQueue;
 use crate::{Class, ConnectionId, Lane, Settings};
@@ -24,8 +25,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub fn new(id: ConnectionId, peer: PublicKey, class: Class, settings: &Settings) -> Self {
-        let queues = Lane::ALL.map(|_| LaneQueue::new(settings.of(class)));
+    pub fn new(id: ConnectionId, peer: PublicKey, class: Class, settings: &Settings, budget: &Budget) -> Self {
+        let queues = Lane::ALL.map(|_| LaneQueue::new(settings.of(class), budget.clone()));
         Self { id, peer, class, queues, closing: SetOnce::new(), finished: SetOnce::new() }
     }
 

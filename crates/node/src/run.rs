@@ -245,13 +245,12 @@ async fn resolve(address: &str) -> io::Result<SocketAddr> {
 fn memory_bound(home: &Home) -> u64 {
     let settings = settings(home);
     let limits = &home.config.limits;
-    let replicas = settings.replicas.memory_bound().saturating_mul(home.genesis.replica_count() as u64);
-    let clients = settings.clients.memory_bound().saturating_mul(limits.client_connections as u64);
+    let others = (home.genesis.replica_count() as u64).saturating_sub(1);
     let inbound = (INBOUND as u64)
         .saturating_mul(u64::from(settings.replicas.max_frame).saturating_add(u64::from(settings.clients.max_frame)));
     let held =
         limits.pending_bytes.saturating_add(limits.body_bytes).saturating_add(home.genesis.parameters.max_cached_result_bytes);
-    (held as u64).saturating_add(replicas).saturating_add(clients).saturating_add(inbound)
+    (held as u64).saturating_add(settings.memory_bound(others)).saturating_add(inbound)
 }
 
 /// The threads of a running replica.

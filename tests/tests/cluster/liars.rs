@@ -30,6 +30,13 @@ async fn caught(network: &Network, observer: &Client, liar: ReplicaId, lie: Evid
     }
 }
 
+/// Waits until a replica is in an active view and connected to all others: evidence is sent once.
+async fn is_back(network: &Network, observer: &Client, id: ReplicaId) {
+    let others = network.genesis.replica_count() - 1;
+    let look = |report: &ReplicaReport| (report.active && report.peers_up.len() == others).then_some(());
+    network.report_shows(observer, id, "is back", look).await;
+}
+
 /// Makes the liar the primary, again and again, until it has lied and was caught: a slow start, or a slow moment, may have
 /// cost it the view before it had anything to propose.
 async fn caught_as_primary(network: &mut Network, observer: &Client, liar: ReplicaId) {
@@ -47,7 +54,7 @@ async fn caught_as_primary(network: &mut Network, observer: &Client, liar: Repli
             let survivor = *honest.iter().find(|id| **id != primary)?;
             network.report_shows(observer, survivor, "a higher view", |report| (report.view > view).then_some(())).await;
             network.start(primary);
-            network.report_shows(observer, primary, "is back", |report| report.active.then_some(())).await;
+            is_back(network, observer, primary).await;
         }
         (holders == honest.len()).then_some(())
     };
@@ -94,7 +101,7 @@ async fn an_honest_primary_that_turns_into_a_liar_is_caught_and_may_come_back_ho
     let liar = network.genesis.primary(view.next());
     network.kill(liar);
     network.start_lying(liar, "equivocate");
-    network.report_shows(&observer, liar, "is back", |report| report.active.then_some(())).await;
+    is_back(&network, &observer, liar).await;
     caught_as_primary(&mut network, &observer, liar).await;
     load.goes_on(100).await;
     // Evidence outlives its holders' restarts.
