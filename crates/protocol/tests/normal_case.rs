@@ -290,6 +290,82 @@ fn r19_a_client_beyond_its_places_in_flight_is_told_to_wait() {
 }
 
 #[test]
+fn r19_batches_that_fill_the_memory_before_a_checkpoint_do_not_stop_the_cluster() {
+    let limits = Limits { body_bytes: 64 << 10, ..Limits::default() };
+    let mut cluster = Cluster::with_limits(4, Parameters::default(), limits);
+    let large = "x".repeat(8 << 10);
+    for number in 0..60 {
+        cluster.submit(0, &format!("{number}{large}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(3_000);
+    assert!(cluster.all_served(60), "{}", cluster.describe());
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(0)));
+}
+
+#[test]
+fn r23_a_batch_larger_than_one_answer_is_served_to_a_replica_that_was_away() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    let large = "x".repeat(3 << 19);
+    let (first, second) = (cluster.request(0, &large), cluster.request(1, &large));
+    cluster.with_replica(0, |replica, now| {
+        replica.handle_request(now, first).unwrap();
+        replica.handle_request(now, second).unwrap();
+    });
+    cluster.run(50);
+    assert_eq!(cluster.replica(0).executed(), SequenceNumber(1), "one batch of 3 MiB");
+    cluster.isolate(3, false);
+    cluster.run_until(1_000, |cluster| cluster.served(3) == 2);
+}
+
+#[test]
+fn r10_a_client_that_sends_ever_lower_timestamps_changes_no_view() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..250 {
+        let request = cluster.request_at(0, 1_000 - number, "lower");
+        let earlier = cluster.request_at(0, 999 - number, "lower");
+        for id in 0..4 {
+            let _ = cluster.with_replica(id, |replica, now| replica.handle_request(now, request.clone()));
+            let _ = cluster.with_replica(id, |replica, now| replica.handle_request(now, earlier.clone()));
+        }
+        cluster.run(5);
+    }
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(0)));
+}
+
+#[test]
+fn r10_a_request_that_never_reached_the_primary_is_sent_to_it_again_before_it_is_suspected() {
+    let mut cluster = Cluster::new(4);
+    // Replica 3 passes a client's request on to the backups, but not to the primary.
+    let request = cluster.request(0, "withheld");
+    for id in [1, 2] {
+        cluster.inject(3, id, Message::Request((*request).clone()));
+    }
+    cluster.run(1_000);
+    assert!(cluster.all_served(1));
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(0)));
+}
+
+#[test]
+fn r19_a_relayed_request_is_not_refused_because_its_client_has_many_in_flight() {
+    let mut cluster = Cluster::with(4, Parameters { requests_in_flight: 4, ..Parameters::default() });
+    for id in 2..4 {
+        cluster.crash(id);
+    }
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+    }
+    cluster.rejections.clear();
+    for text in ["relayed", "one relayed too many"] {
+        let relayed = cluster.request(0, text);
+        cluster.inject(1, 0, Message::Request((*relayed).clone()));
+    }
+    cluster.run(5);
+    assert_eq!(cluster.rejections, [(0, Rejection::RequestNotTaken)], "one place is kept, and only one");
+}
+
+#[test]
 fn r08_an_unauthorised_client_is_refused_at_admission() {
     let mut cluster = Cluster::new(4);
     let request = cluster.request(77, "a");

@@ -77,6 +77,18 @@ fn r10_successive_dead_primaries_are_passed_over() {
 }
 
 #[test]
+fn r10_those_whom_one_has_left_behind_in_a_view_follow_it() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    // 3 hears all that want view 1 and gives it up in time; 1, its primary, and 2 do not hear each other until then.
+    cluster.cut.extend([(1, 2), (2, 1)]);
+    cluster.submit_to_all("a");
+    cluster.run_until(5_000, |cluster| views(cluster) == [1, 1, 2]);
+    cluster.cut.clear();
+    cluster.run_until(5_000, |cluster| cluster.all_served(1));
+}
+
+#[test]
 fn r10_after_a_total_partition_heals_the_views_meet() {
     let mut cluster = Cluster::new(4);
     for id in 0..4 {
@@ -410,6 +422,38 @@ fn r15_when_all_restart_at_once_nothing_that_was_executed_is_lost() {
         assert!(cluster.nodes[1].executor.executed.starts_with(&executed));
         assert!(cluster.alive().iter().all(|id| cluster.evidence(*id).is_empty()), "n = {n}");
     }
+}
+
+#[test]
+fn r15_a_replica_killed_between_a_certificate_and_its_body_fetches_the_body_after_the_restart() {
+    let mut cluster = Cluster::new(4);
+    // Replica 3 gets votes only, and no body by any way.
+    cluster.lie = Box::new(|_, to, message| match &message {
+        Message::PrePrepare { .. } | Message::Body(_) | Message::Committed { .. } if to == 3 => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(30);
+    assert!(cluster.nodes[3].journal.iter().any(|record| matches!(record, Record::Committed(_))));
+    cluster.crash(3);
+    cluster.restart(3);
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(300, |cluster| cluster.served(3) == 1);
+}
+
+#[test]
+fn r09_a_replica_that_stopped_voting_does_not_vote_again_after_a_restart() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].executor.state = pbft_crypto::Digest::of("corrupt", &[]);
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(50);
+    assert!(cluster.replica(3).halted().is_some());
+    cluster.crash(3);
+    cluster.restart(3);
+    assert_eq!(cluster.replica(3).halted(), Some(Alarm::Diverged(SequenceNumber(4))));
 }
 
 #[test]

@@ -24,6 +24,9 @@ impl Replica {
     pub(super) fn on_evidence(&mut self, evidence: Verified<Evidence>) -> Result<(), Rejection> {
         let (accused, view, _) = evidence.accused();
         let kind = evidence.kind();
+        if view == self.view {
+            self.suspect_the_accused(accused);
+        }
         let same = |known: &&Verified<Evidence>| known.accused().0 == accused;
         if self.evidence.iter().filter(same).count() >= MOST_PER_REPLICA {
             return Err(Rejection::Duplicate);
@@ -35,9 +38,6 @@ impl Replica {
         self.output.record(Record::Evidence((*evidence).clone()));
         self.output.after(Action::Broadcast(Message::Evidence(evidence.into_inner())));
         self.output.after(Action::Tell(Event::Evidence { accused, kind }));
-        if view == self.view {
-            self.suspect_the_accused(accused);
-        }
         Ok(())
     }
 

@@ -19,8 +19,10 @@ impl Replica {
                 set_bit(&mut prepared, sequence, self.log.low());
             }
         }
-        for (sequence, _) in self.ordering.committed_above(self.log.low()) {
-            set_bit(&mut committed, sequence, self.log.low());
+        for (sequence, entry) in self.ordering.committed_above(self.log.low()) {
+            if self.bodies.holds(&entry.certificate.digest) {
+                set_bit(&mut committed, sequence, self.log.low());
+            }
         }
         Status {
             view: self.view,
@@ -38,9 +40,22 @@ impl Replica {
         self.output.at_once(Action::Broadcast(Message::Status(status)));
         self.consider_state_transfer();
         self.look_for_full_log();
+        self.remind_primary();
         let timing = &self.config.timing;
         let period = if self.is_idle() { timing.idle_status } else { timing.status };
         self.timers.set(Timer::Status, self.now.monotonic.saturating_add(period));
+    }
+
+    /// A watched request that the primary may never have got is sent to it again, at half its time (R10).
+    fn remind_primary(&mut self) {
+        if !self.active || self.is_primary() {
+            return;
+        }
+        let primary = self.primary();
+        let half = self.timeout().checked_div(2).unwrap_or_default();
+        for request in self.requests.reminders(self.now.monotonic.saturating_sub(half)) {
+            self.output.at_once(Action::Send(primary, Message::Request(request.into_inner())));
+        }
     }
 
     /// Nothing waits to be ordered, committed, executed or caught up with.
@@ -65,7 +80,7 @@ impl Replica {
         let Some(stable) = self.checkpoints.stable.clone() else { return };
         let next = executed.next();
         let held = self.ordering.committed_digest(next).is_some_and(|digest| self.bodies.holds(&digest));
-        if executed >= stable.sequence || progress || held {
+        if executed >= stable.sequence || progress || held || self.halted.is_some() {
             self.ordering.stalled_periods = 0;
             return;
         }
@@ -145,23 +160,41 @@ impl Replica {
     fn answer_log(&mut self, from: ReplicaId, status: &Status) {
         let mut room = ANSWER_BYTES;
         let mut answers = Vec::new();
+        let mut served = status.executed;
         let settled = self.now.monotonic.saturating_sub(self.config.timing.status.checked_div(2).unwrap_or_default());
-        for (sequence, committed) in self.ordering.committed_above(status.executed).take(ANSWER_NUMBERS) {
+        let from_here = self.not_served_lately(from, status.executed);
+        for (sequence, committed) in self.ordering.committed_above(from_here).take(ANSWER_NUMBERS) {
             if committed.at > settled || has_bit(&status.committed, sequence, status.low_watermark) {
                 continue;
             }
             let certificate = (*committed.certificate).clone();
             let body = self.bodies.get(&certificate.digest).map(|batch| batch.bytes().clone());
             let Some(body) = body.or_else(|| (certificate.digest == NULL_DIGEST).then(Blob::default)) else { continue };
-            let Some(left) = room.checked_sub(body.len().saturating_add(512)) else { break };
-            room = left;
+            // The first goes in any case: a large batch must be served too.
+            if body.len() > room && !answers.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(body.len().saturating_add(512));
             answers.push(Message::Committed { certificate, body });
+            served = sequence;
+        }
+        if let (false, Some(peer)) = (answers.is_empty(), self.peers.get_mut(&from)) {
+            peer.served = (served, self.now.monotonic);
         }
         if answers.is_empty() && status.view == self.view && status.active && self.active {
             answers = self.own_messages_for(status, settled, room);
         }
         for answer in answers {
             self.output.at_once(Action::Send(from, answer));
+        }
+    }
+
+    /// What was sent to a peer lately is not sent again at once: the next answer goes on from there.
+    fn not_served_lately(&self, peer: ReplicaId, executed: SequenceNumber) -> SequenceNumber {
+        let patience = self.config.timing.status.saturating_mul(4);
+        match self.peers.get(&peer).map(|peer| peer.served) {
+            Some((served, at)) if self.now.monotonic.saturating_sub(at) < patience => served.max(executed),
+            _ => executed,
         }
     }
 
@@ -176,8 +209,10 @@ impl Replica {
                 let proposed = slot.accepted().filter(|header| header.replica == id);
                 if let Some(header) = proposed {
                     let body = self.bodies.get(&header.digest).map(|batch| batch.bytes().clone()).unwrap_or_default();
-                    let Some(left) = room.checked_sub(body.len()) else { break };
-                    room = left;
+                    if body.len() > room && !messages.is_empty() {
+                        break;
+                    }
+                    room = room.saturating_sub(body.len());
                     messages.push(Message::PrePrepare { header: (**header).clone(), body });
                 }
                 if let Some((prepare, pre_prepare)) = slot.prepares.get(&id) {

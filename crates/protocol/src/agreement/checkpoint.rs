@@ -126,7 +126,10 @@ impl Replica {
         self.checkpoints.votes = self.checkpoints.votes.split_off(&sequence.next());
         self.log.advance(sequence);
         let high = self.log.high();
-        self.checkpoints.beyond.retain(|_, checkpoint| checkpoint.sequence > high);
+        let beyond = std::mem::take(&mut self.checkpoints.beyond);
+        let (inside, beyond): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            beyond.into_iter().partition(|(_, checkpoint)| checkpoint.sequence <= high);
+        self.checkpoints.beyond = beyond;
         self.view_changes.stable_checkpoint(sequence);
         if self.view_changes.outstanding.is_empty() {
             self.timers.clear(Timer::Reproposed);
@@ -134,5 +137,9 @@ impl Replica {
         self.forget_settled();
         self.output.at_once(Action::Stable(certificate));
         self.tell(Event::StableCheckpoint { sequence });
+        for checkpoint in inside.into_values() {
+            // One that is stale by now is of no use.
+            let _ = self.on_checkpoint(checkpoint);
+        }
     }
 }

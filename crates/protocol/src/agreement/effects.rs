@@ -1,6 +1,7 @@
 use super::record::Record;
 use crate::execution::Ordered;
 use pbft_message::{ClientId, EvidenceKind, Message, ReplicaId, SequenceNumber, StableCertificate, Timestamp, Verified, View};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// How many records a replica has given out since it started. Records are numbered from 1.
@@ -60,7 +61,7 @@ pub enum Event {
 }
 
 /// Something that a correct cluster never shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Alarm {
     /// The own state is not the one that a quorum certified: voting stops (R9).
     #[error("the state at {0} differs from the certified one: this replica stops voting; keep its data for forensics")]

@@ -142,6 +142,18 @@ impl Bodies {
         Some(held.batch.clone())
     }
 
+    /// The journal has begun anew and holds just these.
+    pub fn journaled_are(&mut self, written: &BTreeSet<Digest>) {
+        for (digest, held) in &mut self.held {
+            held.journaled = written.contains(digest);
+        }
+    }
+
+    /// The size of a held body, in bytes.
+    pub fn size(&self, digest: &Digest) -> usize {
+        self.get(digest).map_or(0, |batch| batch.bytes().len())
+    }
+
     /// Forgets all bodies but these.
     pub fn retain(&mut self, needed: &BTreeSet<Digest>) {
         self.held.retain(|digest, _| needed.contains(digest));

@@ -102,6 +102,8 @@ struct Peer {
     /// The view that it suspects the primary of, and until when that counts: suspicion is withdrawn by silence.
     suspects: Option<(View, Duration)>,
     heartbeat: u64,
+    /// Up to which committed batch it was last sent what it lacks, and when.
+    served: (SequenceNumber, Duration),
 }
 
 impl Replica {
@@ -226,6 +228,7 @@ impl Replica {
         self.now = now;
         self.ordering.installed(sequence);
         self.requests.restore(windows, now.monotonic);
+        self.mark_ordered_above(sequence);
         self.advance_frontier();
         self.dispatch();
     }
@@ -234,12 +237,21 @@ impl Replica {
     pub fn handle_transfer_failed(&mut self, now: Now) {
         self.now = now;
         self.ordering.transferring = None;
+        self.dispatch();
+    }
+
+    /// A snapshot of the state at this stable checkpoint is being written: what comes after it must stay at hand, for
+    /// the journal to begin anew from it.
+    pub fn handle_snapshot_started(&mut self, now: Now, sequence: SequenceNumber) {
+        self.now = now;
+        self.ordering.snapshotting = Some(sequence);
     }
 
     /// A snapshot of the state at this stable checkpoint is durable: earlier records may go (R9).
     pub fn handle_snapshot(&mut self, now: Now, sequence: SequenceNumber) {
         self.now = now;
         self.ordering.snapshot = self.ordering.snapshot.max(sequence);
+        self.ordering.snapshotting = None;
         self.rebase = true;
     }
 
@@ -332,6 +344,7 @@ impl Replica {
     fn halt(&mut self, alarm: Alarm) {
         if self.halted.is_none() {
             self.halted = Some(alarm);
+            self.output.record(Record::Halted(alarm));
             self.tell(Event::Alarm(alarm));
         }
     }

@@ -112,6 +112,10 @@ impl Replica {
         }
         self.timers.set(Timer::Status, now);
         self.tell(Event::ViewEntered { view: self.view, primary: self.primary() });
+        let primary = self.primary();
+        if self.evidence.iter().any(|known| (known.accused().0, known.accused().1) == (primary, self.view)) {
+            self.suspect_the_accused(primary);
+        }
         let parked: Vec<SequenceNumber> = self.log.slots().filter(|(_, slot)| slot.header.is_some()).map(|(s, _)| s).collect();
         for sequence in parked {
             self.try_accept(sequence);

@@ -20,6 +20,10 @@ impl Replica {
         }
         let known = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).map(|known| known.signed.clone());
         if let Some(known) = known {
+            if known.view < view {
+                // Not entered yet: the proposal of the view that was left is still needed. It is sent again.
+                return Err(Rejection::WrongView);
+            }
             if known.digest != digest {
                 self.accuse(Evidence::PrePrepares(known.into_inner(), header.into_inner()));
                 return Err(Rejection::ConflictingPrePrepare);
@@ -133,7 +137,7 @@ impl Replica {
         }
         let sequence = prepare.sequence;
         let slot = self.log.slot_mut(sequence).ok_or(Rejection::OutsideWatermarks)?;
-        if let Some((known, _)) = slot.prepares.get(&prepare.replica) {
+        if let Some((known, _)) = slot.prepares.get(&prepare.replica).filter(|(known, _)| known.view == prepare.view) {
             if known.digest == prepare.digest {
                 return Err(Rejection::Duplicate);
             }

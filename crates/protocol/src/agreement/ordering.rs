@@ -18,6 +18,8 @@ pub(super) struct Ordering {
     pub transferring: Option<SequenceNumber>,
     /// The newest durable snapshot.
     pub snapshot: SequenceNumber,
+    /// The snapshot that is being written: what comes after it must stay at hand.
+    pub snapshotting: Option<SequenceNumber>,
     /// Status periods in a row that ended behind h without anything executed.
     pub stalled_periods: u32,
     /// Status periods in a row that ended with the whole log executed and no stable checkpoint.
@@ -72,9 +74,9 @@ impl Ordering {
         oldest
     }
 
-    /// Forgets what is executed and at or below `served_down_to`.
-    fn forget(&mut self, served_down_to: SequenceNumber) {
-        self.committed = self.committed.split_off(&served_down_to.min(self.executed).next());
+    /// Forgets what is executed and at or below `settled`.
+    fn forget(&mut self, settled: SequenceNumber) {
+        self.committed = self.committed.split_off(&settled.min(self.executed).next());
     }
 }
 
@@ -142,6 +144,18 @@ impl Replica {
         }
     }
 
+    /// What is committed above an installed state is marked as ordered, though the state does not know it.
+    pub(super) fn mark_ordered_above(&mut self, sequence: SequenceNumber) {
+        let frontier = self.ordering.frontier;
+        let above = self.ordering.committed_above(sequence).take_while(|(number, _)| *number <= frontier);
+        let digests: Vec<Digest> = above.map(|(_, committed)| committed.certificate.digest).collect();
+        for digest in digests {
+            if let Some(batch) = self.bodies.get(&digest) {
+                self.requests.ordered(batch, self.now.monotonic);
+            }
+        }
+    }
+
     /// Hands committed batches to the executor, no further than it may lag (R19).
     pub(super) fn dispatch(&mut self) {
         if self.ordering.transferring.is_some() {
@@ -185,7 +199,33 @@ impl Replica {
     /// Frees what no peer, no view change and no execution will need (R9, R11).
     pub(super) fn forget_settled(&mut self) {
         let served = self.log.low().minus(self.genesis().parameters.log_window);
-        self.ordering.forget(served);
+        self.ordering.forget(self.ordering.snapshotting.unwrap_or(served).min(served));
+        self.retain_needed_bodies();
+        // Under the pressure of large batches fewer are kept for those that lag, and at last none for the journal.
+        let (share, half) = (self.config.limits.body_bytes / 4, self.config.limits.body_bytes / 2);
+        let low = self.log.low();
+        self.forget_beyond(share, self.ordering.snapshotting.unwrap_or(low).min(low));
+        self.forget_beyond(half, low);
+    }
+
+    /// Forgets settled batches, oldest first, until the rest takes no more than so many bytes.
+    fn forget_beyond(&mut self, bytes: usize, settled: SequenceNumber) {
+        let mut excess = self.bodies.bytes().saturating_sub(bytes);
+        let mut last = None;
+        for (sequence, committed) in self.ordering.committed_above(SequenceNumber::GENESIS) {
+            if excess == 0 || sequence > settled || sequence > self.ordering.executed {
+                break;
+            }
+            excess = excess.saturating_sub(self.bodies.size(&committed.certificate.digest));
+            last = Some(sequence);
+        }
+        if let Some(last) = last {
+            self.ordering.forget(last);
+            self.retain_needed_bodies();
+        }
+    }
+
+    fn retain_needed_bodies(&mut self) {
         let slots = self.log.slots().flat_map(|(_, slot)| {
             let header = slot.header.as_ref().map(|header| header.signed.digest);
             let prepared = slot.prepared.as_ref().map(|certificate| certificate.digest);

@@ -32,6 +32,10 @@ impl Replica {
             self.view_changes.last_time = time;
             self.propose_body(Some(Batch::of_verified(time, requests)));
         }
+        // Large batches have filled the memory before the next checkpoint could free it: go there without them.
+        if self.requests.has_unproposed() && self.is_heavy() && self.view_changes.next_sequence.minus(1) <= self.ordering.frontier {
+            self.pad_to_checkpoint();
+        }
     }
 
     /// The window, the executor's lag, the memory and the pipeline all bound how far proposals run ahead (R19).
@@ -39,9 +43,18 @@ impl Replica {
         let next = self.view_changes.next_sequence;
         let in_flight = self.view_changes.next_sequence.minus(1).above(self.ordering.frontier.max(self.log.low()));
         let lag = self.ordering.frontier.above(self.ordering.executed);
-        // Half, so that the backups, whose h may be lower, have room for what is proposed here.
-        let room = self.bodies.bytes() < self.config.limits.body_bytes / 2;
-        next <= self.log.high() && in_flight < self.config.limits.pipeline && lag < self.config.limits.execution_lag && room
+        next <= self.log.high()
+            && in_flight < self.config.limits.pipeline
+            && lag < self.config.limits.execution_lag
+            && !self.is_heavy()
+    }
+
+    /// What was proposed above h takes as much memory as it may: half of it all, so that the backups, whose h may be
+    /// lower, have room for it too.
+    fn is_heavy(&self) -> bool {
+        let digests = self.log.slots().filter_map(|(_, slot)| slot.accepted()).map(|header| header.digest);
+        let bytes = digests.fold(0, |sum: usize, digest| sum.saturating_add(self.bodies.size(&digest)));
+        bytes >= self.config.limits.body_bytes / 2
     }
 
     fn propose_body(&mut self, body: Option<Verified<Batch>>) {
@@ -77,7 +90,13 @@ impl Replica {
         if !self.may_propose() || at_checkpoint || unfinished || done <= self.log.low() {
             return;
         }
-        let missing = interval.saturating_sub(done.0.checked_rem(interval).unwrap_or(0));
+        self.pad_to_checkpoint();
+    }
+
+    fn pad_to_checkpoint(&mut self) {
+        let interval = self.genesis().parameters.checkpoint_interval;
+        let past = self.view_changes.next_sequence.minus(1).0.checked_rem(interval).unwrap_or(0);
+        let missing = if past == 0 { 0 } else { interval.saturating_sub(past) };
         for _ in 0..missing {
             if self.view_changes.next_sequence > self.log.high() {
                 return;

@@ -1,3 +1,4 @@
+use super::effects::Alarm;
 use pbft_message::{
     Blob, Checkpoint, Commit, CommitCertificate, Evidence, NewView, PrePrepare, Prepare, PreparedCertificate, Signed,
     StableCertificate, View, ViewChange,
@@ -31,4 +32,6 @@ pub enum Record {
     NewView(Signed<NewView>),
     /// Proof of a lie.
     Evidence(Evidence),
+    /// It stopped voting for good.
+    Halted(Alarm),
 }

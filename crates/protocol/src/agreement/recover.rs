@@ -60,8 +60,9 @@ impl Replica {
             Record::PrePrepare(header) => {
                 let signed = authenticator.verify_signed(header).map_err(invalid)?;
                 let next = signed.sequence.next();
+                let accepted = self.bodies.holds(&signed.digest);
                 if let Some(slot) = self.log.slot_mut(signed.sequence) {
-                    slot.header = Some(Header { signed, accepted: true });
+                    slot.header = Some(Header { signed, accepted });
                 }
                 self.view_changes.next_sequence = self.view_changes.next_sequence.max(next);
             }
@@ -113,6 +114,7 @@ impl Replica {
                 }
                 self.install_new_view(&new_view);
             }
+            Record::Halted(alarm) => self.halted = Some(alarm),
             Record::Evidence(evidence) => {
                 self.evidence.push(authenticator.verify_evidence(evidence).map_err(invalid)?);
             }
@@ -140,6 +142,11 @@ impl Replica {
         }
         self.advance_frontier();
         self.dispatch();
+        let committed = self.ordering.committed_above(self.ordering.frontier);
+        let missing: Vec<Digest> = committed.map(|(_, entry)| entry.certificate.digest).collect();
+        for digest in missing.into_iter().filter(|digest| !self.bodies.holds(digest)).collect::<Vec<_>>() {
+            self.want(digest);
+        }
         self.timers.set(Timer::Status, now);
         if !self.active {
             self.timers.set(Timer::Resend, now);
@@ -162,7 +169,7 @@ impl Replica {
 
     /// The records that stand for all that this replica must remember, from the newest snapshot on. None if execution
     /// could not be replayed from them: then the journal keeps what it has.
-    pub(super) fn live_records(&self) -> Option<Vec<Record>> {
+    pub(super) fn live_records(&mut self) -> Option<Vec<Record>> {
         let mut records = Vec::new();
         let mut bodies = std::collections::BTreeSet::new();
         let mut expected = self.ordering.snapshot.next();
@@ -181,7 +188,9 @@ impl Replica {
             bodies.extend(slot.accepted().map(|header| header.digest));
             bodies.extend(slot.prepared.as_ref().map(|certificate| certificate.digest));
         }
-        records.extend(self.view_changes.opened.map(Record::Opened));
+        let opening = (self.active && self.is_primary()).then_some(self.view);
+        records.extend(opening.or(self.view_changes.opened).map(Record::Opened));
+        records.extend(self.halted.map(Record::Halted));
         records.extend(self.checkpoints.stable.as_ref().map(|stable| Record::Stable((**stable).clone())));
         records.extend(bodies.iter().filter_map(|digest| self.bodies.get(digest)).map(|batch| Record::Body(batch.bytes().clone())));
         records.extend(replayed.iter().map(|(_, committed)| Record::Committed((*committed.certificate).clone())));
@@ -196,6 +205,7 @@ impl Replica {
         records.extend(self.view_changes.built.as_ref().map(|new_view| Record::NewView((**new_view).clone())));
         records.extend(self.checkpoints.own.values().map(|checkpoint| Record::Checkpoint((**checkpoint).clone())));
         records.extend(self.evidence.iter().map(|evidence| Record::Evidence((**evidence).clone())));
+        self.bodies.journaled_are(&bodies);
         Some(records)
     }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// How long a client should wait before it tries a busy replica again, in milliseconds.
 const RETRY_AFTER_MS: u64 = 100;
 
+/// How many requests the primary is reminded of at a time.
+const REMINDERS: usize = 256;
+
 /// The requests that wait to be ordered, and what was ordered of each client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Requests {
@@ -34,7 +37,10 @@ struct Bounds {
 struct Waiting {
     requests: BTreeMap<Timestamp, Pending>,
     unproposed: BTreeSet<Timestamp>,
-    watched_since: Option<Duration>,
+    /// The lowest watched request, and since when it has been the lowest (R10).
+    lowest_watched: Option<(Timestamp, Duration)>,
+    /// The watched request that was sent to the primary again.
+    reminded_of: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +48,8 @@ struct Pending {
     request: Verified<Signed<Request>>,
     digest: Digest,
     watched: bool,
+    /// A replica passed it on.
+    relayed: bool,
 }
 
 /// What became of a request that is no nonsense.
@@ -100,9 +108,12 @@ impl Requests {
             return Ok(Taken::Waiting);
         }
         let full = self.count >= self.limits.count || self.bytes.saturating_add(request.size()) > self.limits.bytes;
-        let queued = self.waiting.get(&client).map_or(0, |waiting| waiting.requests.len());
-        let reserved = relayed && queued == 0;
-        if queued >= self.limits.per_client || (full && !reserved) {
+        let (queued, relayed_before) = self
+            .waiting
+            .get(&client)
+            .map_or((0, false), |waiting| (waiting.requests.len(), waiting.requests.values().any(|pending| pending.relayed)));
+        let reserved = relayed && !relayed_before;
+        if (full || queued >= self.limits.per_client) && !reserved {
             return Err(RequestRefusal::Busy { retry_after_ms: RETRY_AFTER_MS });
         }
         let waiting = self.waiting.entry(client).or_default();
@@ -112,7 +123,7 @@ impl Requests {
             self.turn.push_back(client);
         }
         waiting.unproposed.insert(timestamp);
-        waiting.requests.insert(timestamp, Pending { request, digest, watched: watch.is_some() });
+        waiting.requests.insert(timestamp, Pending { request, digest, watched: watch.is_some(), relayed });
         if let Some(now) = watch {
             self.watch_lowest(client, now);
             return Ok(Taken::Watched);
@@ -197,24 +208,45 @@ impl Requests {
         if waiting.unproposed.remove(&timestamp) && waiting.unproposed.is_empty() {
             self.turn.retain(|other| *other != client);
         }
-        let lowest_watched_changes = pending.watched && !waiting.requests.range(..timestamp).any(|(_, earlier)| earlier.watched);
-        if lowest_watched_changes && let Some(since) = waiting.watched_since.take() {
-            self.watched.remove(&(since, client));
-            self.watch_lowest(client, now);
-        }
+        self.watch_lowest(client, now);
         if self.waiting.get(&client).is_some_and(|waiting| waiting.requests.is_empty()) {
             self.waiting.remove(&client);
         }
     }
 
     /// The clock of a client's lowest watched request starts when it becomes the lowest (R10: serving others does not
-    /// save a primary that leaves one out).
+    /// save a primary that leaves one out; and a client that sends ever lower timestamps harms only itself).
     fn watch_lowest(&mut self, client: ClientId, now: Duration) {
         let Some(waiting) = self.waiting.get_mut(&client) else { return };
-        if waiting.watched_since.is_none() && waiting.requests.values().any(|pending| pending.watched) {
-            waiting.watched_since = Some(now);
+        let lowest = waiting.requests.iter().find(|(_, pending)| pending.watched).map(|(timestamp, _)| *timestamp);
+        if waiting.lowest_watched.map(|(timestamp, _)| timestamp) == lowest {
+            return;
+        }
+        if let Some((_, since)) = waiting.lowest_watched.take() {
+            self.watched.remove(&(since, client));
+        }
+        if let Some(timestamp) = lowest {
+            waiting.lowest_watched = Some((timestamp, now));
             self.watched.insert((now, client));
         }
+    }
+
+    /// The lowest watched requests that have been so since before `since`, each once in a view: the primary may never
+    /// have got them.
+    pub fn reminders(&mut self, since: Duration) -> Vec<Verified<Signed<Request>>> {
+        let late: Vec<ClientId> =
+            self.watched.iter().take_while(|(at, _)| *at < since).map(|(_, client)| *client).take(REMINDERS).collect();
+        let mut requests = Vec::new();
+        for client in late {
+            let Some(waiting) = self.waiting.get_mut(&client) else { continue };
+            let Some((timestamp, _)) = waiting.lowest_watched else { continue };
+            if waiting.reminded_of == Some(timestamp) {
+                continue;
+            }
+            waiting.reminded_of = Some(timestamp);
+            requests.extend(waiting.requests.get(&timestamp).map(|pending| pending.request.clone()));
+        }
+        requests
     }
 
     /// Since when the longest watched of all clients' lowest requests has been watched.
@@ -229,8 +261,9 @@ impl Requests {
         self.watched = self.waiting.keys().map(|client| (now, *client)).collect();
         for waiting in self.waiting.values_mut() {
             waiting.unproposed = waiting.requests.keys().copied().collect();
-            waiting.watched_since = Some(now);
             waiting.requests.values_mut().for_each(|pending| pending.watched = true);
+            waiting.lowest_watched = waiting.requests.keys().next().map(|lowest| (*lowest, now));
+            waiting.reminded_of = None;
         }
     }
 

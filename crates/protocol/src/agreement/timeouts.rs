@@ -42,7 +42,8 @@ impl Replica {
 
     /// When the longest watched request makes the primary suspect; none while it is suspected already.
     fn watched_deadline(&self) -> Option<Duration> {
-        if !self.active || self.is_primary() || self.view_changes.suspicion.is_some() || self.timers.runs(Timer::CatchUp) {
+        let excused = self.halted.is_some() || self.view_changes.suspicion.is_some() || self.timers.runs(Timer::CatchUp);
+        if !self.active || self.is_primary() || excused {
             return None;
         }
         self.requests.watched_since().map(|since| since.saturating_add(self.timeout()))

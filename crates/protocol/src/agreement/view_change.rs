@@ -234,12 +234,13 @@ impl Replica {
         }
     }
 
-    /// The timer for the new view starts only when a quorum wants it (R10).
+    /// The timer for the new view starts only when a quorum wants it (R10), or more: who went on to a higher view wants
+    /// this one no longer and never will again, so waiting for its word would be for ever.
     fn after_view_change(&mut self) {
         if self.active {
             return;
         }
-        let wanted = self.view_changes.received.values().filter(|change| change.view == self.view).count();
+        let wanted = self.view_changes.received.values().filter(|change| change.view >= self.view).count();
         if wanted >= self.genesis().quorum() {
             self.timers.set_if_idle(Timer::NewView, self.now.monotonic.saturating_add(self.timeout()));
         }

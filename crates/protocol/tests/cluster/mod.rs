@@ -157,9 +157,13 @@ impl Cluster {
     }
 
     pub fn with(n: u64, parameters: Parameters) -> Self {
+        Self::with_limits(n, parameters, Limits::default())
+    }
+
+    pub fn with_limits(n: u64, parameters: Parameters, limits: Limits) -> Self {
         let genesis = genesis(n, parameters);
         let authenticator = Authenticator::new(genesis.clone());
-        let config = Config { authenticator, timing: Timing::default(), limits: Limits::default() };
+        let config = Config { authenticator, timing: Timing::default(), limits };
         let mut cluster = Self {
             nodes: Vec::new(),
             now: Duration::ZERO,
@@ -414,8 +418,13 @@ impl Cluster {
     }
 
     pub fn request(&mut self, client: u64, text: &str) -> Verified<Signed<Request>> {
-        let timestamp = Timestamp(self.next_timestamp);
+        let timestamp = self.next_timestamp;
         self.next_timestamp += 1;
+        self.request_at(client, timestamp, text)
+    }
+
+    pub fn request_at(&mut self, client: u64, timestamp: u64, text: &str) -> Verified<Signed<Request>> {
+        let timestamp = Timestamp(timestamp);
         let client_key = key(2000 + client);
         let request = Request { client: ClientId(client_key.public()), timestamp, operations: vec![text.as_bytes().into()] };
         let signed = sign_request(request, self.config.authenticator.domain(), &client_key);
