@@ -33,6 +33,7 @@ pub enum FromExecutor {
     Executed { sequence: SequenceNumber, checkpoint: Option<Digest> },
     Installed { sequence: SequenceNumber, windows: BTreeMap<ClientId, RequestWindow> },
     TransferFailed,
+    SnapshotStarted(SequenceNumber),
     Snapshot(SequenceNumber),
 }
 
@@ -73,6 +74,7 @@ pub struct Core {
     pub stop: Receiver<()>,
     pub journal: Sender<Unpersisted>,
     pub executor: Sender<ForExecutor>,
+    pub questions: Sender<ForExecutor>,
     pub postman: Postman,
     pub shared: Arc<Shared>,
 }
@@ -133,6 +135,7 @@ impl Core {
             FromExecutor::Executed { sequence, checkpoint } => self.replica.handle_executed(now, sequence, checkpoint),
             FromExecutor::Installed { sequence, windows } => self.replica.handle_installed(now, sequence, windows),
             FromExecutor::TransferFailed => self.replica.handle_transfer_failed(now),
+            FromExecutor::SnapshotStarted(sequence) => self.replica.handle_snapshot_started(now, sequence),
             FromExecutor::Snapshot(sequence) => self.replica.handle_snapshot(now, sequence),
         }
     }
@@ -187,7 +190,8 @@ impl Core {
                 // Dropped when the executor is busy: the client asks again.
                 Action::Answer(client, timestamp) => {
                     let view = self.replica.view();
-                    self.offer(ForExecutor::Answer { client, timestamp, view })
+                    let full = self.questions.try_send(ForExecutor::Answer { client, timestamp, view });
+                    !matches!(full, Err(TrySendError::Disconnected(_)))
                 }
             };
             if !handed_on {

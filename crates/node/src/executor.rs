@@ -50,6 +50,8 @@ pub struct ExecutorThread<S> {
     pub others: Vec<ReplicaId>,
     pub transfer: Option<Transfer>,
     pub inbox: Receiver<ForExecutor>,
+    /// What may wait, or be lost: questions of clients and replicas, and state.
+    pub questions: Receiver<ForExecutor>,
     pub core: Sender<FromExecutor>,
     pub postman: Postman,
     pub snapshots: SnapshotWriter,
@@ -62,12 +64,24 @@ impl<S: Service> ExecutorThread<S> {
     pub fn run(mut self) -> Result<(), ExecutorError> {
         loop {
             let wait = self.transfer_timeout();
-            match self.inbox.recv_timeout(wait) {
+            match self.next(wait) {
                 Ok(ForExecutor::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(message) => self.take(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.ask_for_state();
+        }
+    }
+
+    /// Batches before questions.
+    fn next(&self, wait: Duration) -> Result<ForExecutor, RecvTimeoutError> {
+        if let Ok(message) = self.inbox.try_recv() {
+            return Ok(message);
+        }
+        crossbeam_channel::select_biased! {
+            recv(self.inbox) -> message => message.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(self.questions) -> message => message.map_err(|_| RecvTimeoutError::Disconnected),
+            default(wait) => Err(RecvTimeoutError::Timeout),
         }
     }
 

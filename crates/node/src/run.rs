@@ -27,8 +27,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Messages between threads wait in queues of this many.
-const QUEUE: usize = 4096;
+/// What the core and the executor have told each other and not yet taken: more than `execution_lag` of batches.
+const QUEUE: usize = 1024;
+/// Verified messages of replicas, and of clients, that wait for the core; effects that wait for the journal.
+const VERIFIED: usize = 512;
+/// Questions that wait for the executor.
+const QUESTIONS: usize = 64;
 /// Frames of replicas and clients that wait to be decoded; a frame may be large.
 const INBOUND: usize = 64;
 
@@ -288,11 +292,12 @@ fn start_threads<S: Service>(
 ) -> Result<Threads, RunError> {
     let Recovered { disk, journal, executor, replica } = recovered;
     let (fail, failed) = mpsc::channel(8);
-    let (for_core_replicas, core_replicas) = bounded(QUEUE);
-    let (for_core_clients, core_clients) = bounded(QUEUE);
+    let (for_core_replicas, core_replicas) = bounded(VERIFIED);
+    let (for_core_clients, core_clients) = bounded(VERIFIED);
     let (for_core, from_executor) = bounded(QUEUE);
     let (for_executor, executor_inbox) = bounded(QUEUE);
-    let (for_journal, journal_inbox) = bounded(QUEUE);
+    let (for_journal, journal_inbox) = bounded(VERIFIED);
+    let (for_questions, questions) = bounded(QUESTIONS);
     let (stop_core, stop) = bounded(1);
     let (wake, nudged) = Wake::new();
     let others: Vec<ReplicaId> = home.genesis.replica_ids().filter(|id| *id != home.config.replica).collect();
@@ -315,6 +320,7 @@ fn start_threads<S: Service>(
         stop,
         journal: for_journal,
         executor: for_executor.clone(),
+        questions: for_questions.clone(),
         postman: postman.clone(),
         shared: shared.clone(),
     };
@@ -323,6 +329,7 @@ fn start_threads<S: Service>(
         others,
         transfer: None,
         inbox: executor_inbox,
+        questions,
         core: for_core,
         postman: postman.clone(),
         snapshots,
@@ -337,7 +344,7 @@ fn start_threads<S: Service>(
         replicas,
         core_replicas: for_core_replicas,
         core_clients: for_core_clients,
-        executor: for_executor.clone(),
+        executor: for_questions,
         queries,
         throttle: Throttle::default(),
         clock,

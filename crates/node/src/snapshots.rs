@@ -18,6 +18,7 @@ pub struct SnapshotWriter {
     last_size: Arc<AtomicU64>,
     threshold: u64,
     shared: Arc<Shared>,
+    core: Sender<FromExecutor>,
 }
 
 impl SnapshotWriter {
@@ -32,6 +33,7 @@ impl SnapshotWriter {
         let (work, inbox) = bounded::<Saved>(0);
         let last_size = Arc::new(AtomicU64::new(0));
         let size = last_size.clone();
+        let starts = core.clone();
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
             let mut snapshots = snapshots;
             for (state, certificate) in inbox {
@@ -45,7 +47,7 @@ impl SnapshotWriter {
                 }
             }
         })?;
-        Ok((Self { work, last_size, threshold, shared }, thread))
+        Ok((Self { work, last_size, threshold, shared, core: starts }, thread))
     }
 
     /// Saves this state if it is time; `at_once`: whatever the journal's size, because replay cannot reach it.
@@ -55,11 +57,11 @@ impl SnapshotWriter {
         if !at_once && self.shared.journal_bytes.load(Ordering::Relaxed) < due {
             return;
         }
-        if at_once {
-            let _ = self.work.send(saved);
-        } else {
-            // Busy with the one before: the next checkpoint will do.
-            let _ = self.work.try_send(saved);
+        let sequence = saved.1.sequence;
+        // Busy with the one before: the next checkpoint will do.
+        let taken = if at_once { self.work.send(saved).is_ok() } else { self.work.try_send(saved).is_ok() };
+        if taken {
+            let _ = self.core.send(FromExecutor::SnapshotStarted(sequence));
         }
     }
 }

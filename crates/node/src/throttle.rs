@@ -2,14 +2,25 @@ use pbft_message::{Message, ReplicaId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How many costly messages one replica may send at once, and how often one more.
-const BURST: u64 = 64;
-const INTERVAL: Duration = Duration::from_millis(50);
+/// How many tokens one replica has at most, and how often it gets one more.
+const BURST: u64 = 640;
+const INTERVAL: Duration = Duration::from_millis(5);
 
-/// A token bucket for each replica (R19): view-changes, new-views and evidence hold hundreds of signatures, and a liar
-/// could send them without end. What is lost here is sent again by whoever means it.
+/// A token bucket for each replica (R19). View-changes, new-views and evidence hold hundreds of signatures; a question
+/// for a body or for state may be answered with megabytes; a liar could send either without end. What is lost here is
+/// sent again by whoever means it.
 #[derive(Debug, Default)]
 pub struct Throttle(BTreeMap<ReplicaId, Bucket>);
+
+/// How many tokens a message costs. A correct replica stays far below the rate: a body or a piece of state is asked for
+/// one after the other, a view-change is sent five times a second.
+const fn cost(message: &Message) -> u64 {
+    match message {
+        Message::ViewChange(_) | Message::NewView(_) | Message::Evidence(_) => 10,
+        Message::FetchBody { .. } | Message::FetchState(_) | Message::Body(_) | Message::Committed { .. } | Message::Stable(_) => 1,
+        _ => 0,
+    }
+}
 
 #[derive(Debug)]
 struct Bucket {
@@ -20,7 +31,8 @@ struct Bucket {
 impl Throttle {
     /// Whether a message may pass at this time, on the monotonic clock.
     pub fn admits(&mut self, from: ReplicaId, message: &Message, now: Duration) -> bool {
-        if !matches!(message, Message::ViewChange(_) | Message::NewView(_) | Message::Evidence(_)) {
+        let cost = cost(message);
+        if cost == 0 {
             return true;
         }
         let bucket = self.0.entry(from).or_insert(Bucket { tokens: BURST, filled_at: now });
@@ -29,9 +41,9 @@ impl Throttle {
             bucket.tokens = bucket.tokens.saturating_add(u64::try_from(intervals).unwrap_or(BURST)).min(BURST);
             bucket.filled_at = now;
         }
-        let admitted = bucket.tokens > 0;
-        bucket.tokens = bucket.tokens.saturating_sub(1);
-        admitted
+        let left = bucket.tokens.checked_sub(cost);
+        bucket.tokens = left.unwrap_or(bucket.tokens);
+        left.is_some()
     }
 }
 
@@ -52,7 +64,7 @@ mod tests {
             |from: u32, at: u64| (0..1000).filter(|_| throttle.admits(ReplicaId(from), &costly, Duration::from_millis(at))).count();
         assert_eq!(count(1, 0), 64);
         assert_eq!(count(1, 49), 0);
-        assert_eq!(count(1, 500), 10);
+        assert_eq!(count(1, 500), 9);
         assert_eq!(count(2, 500), 64, "each sender has its own bucket");
         assert!(throttle.admits(ReplicaId(1), &Message::Suspect { view: View(0) }, Duration::from_millis(500)));
     }

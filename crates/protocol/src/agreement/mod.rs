@@ -244,7 +244,8 @@ impl Replica {
     /// the journal to begin anew from it.
     pub fn handle_snapshot_started(&mut self, now: Now, sequence: SequenceNumber) {
         self.now = now;
-        self.ordering.snapshotting = Some(sequence);
+        // A small state may be written before this is told.
+        self.ordering.snapshotting = Some(sequence).filter(|sequence| *sequence > self.ordering.snapshot);
     }
 
     /// A snapshot of the state at this stable checkpoint is durable: earlier records may go (R9).
