@@ -28,6 +28,7 @@ mod refusals;
 mod run;
 mod shared;
 mod snapshots;
+mod stop;
 mod throttle;
 
 pub use config::{LimitsConfig, ReplicaConfig, TimingConfig};
@@ -35,3 +36,4 @@ pub use exit::ExitCode;
 pub use home::{Home, HomeError, initialise_data, is_development_key};
 pub use log::{LogFormat, start_logging};
 pub use run::{RunError, run, run_named_service};
+pub use stop::stop_on_signals;

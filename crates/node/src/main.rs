@@ -1,11 +1,9 @@
 //! `pbftd`: one honest replica.
 
 use clap::{Parser, Subcommand};
-use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging};
+use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging, stop_on_signals};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// A replica of a Byzantine fault-tolerant service.
 #[derive(Parser)]
@@ -91,17 +89,7 @@ fn start(arguments: &HomeArguments, log_format: LogFormat) -> Ended {
     let io_error = |error: std::io::Error| (error.to_string(), ExitCode::Io);
     let runtime = tokio::runtime::Runtime::new().map_err(io_error)?;
     runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate()).map_err(io_error)?, signal(SignalKind::interrupt()).map_err(io_error)?);
-        let stopper = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stopper.cancel();
-        });
+        let stop = stop_on_signals().map_err(io_error)?;
         run_named_service(home, None, stop).await.map_err(|error| (error.to_string(), error.exit_code()))
     })?;
     Ok(ExitCode::Yes)

@@ -4,11 +4,10 @@ use crate::failure::Failure;
 use crate::output::Format;
 use pbft_byzantine::Strategy;
 use pbft_message::{Authenticator, Signer};
-use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging};
+use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging, stop_on_signals};
 use pbft_protocol::Outbound;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long a replica may take to stop once standard input has ended.
@@ -82,20 +81,10 @@ fn load(path: &std::path::Path) -> Result<Home, Failure> {
 fn run_until_signal(home: Home, outbound: Option<Outbound>, end_with_stdin: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::io)?;
     runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::io)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::io)?;
+        let stop = stop_on_signals().map_err(Failure::io)?;
         if end_with_stdin {
             watch_stdin(stop.clone())?;
         }
-        let stopper = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stopper.cancel();
-        });
         run_named_service(home, outbound, stop).await.map_err(|error| Failure::new(error.exit_code(), "Replica", error))
     })
 }
