@@ -151,6 +151,7 @@ impl Core {
                 }
             }
             ForCore::Request { connection, request } => {
+                self.shared.client_room.give_back(request.size());
                 let (client, timestamp) = (request.client, request.timestamp);
                 if let Err(refusal) = self.replica.handle_request(now, *request) {
                     self.refuse(connection, client, timestamp, refusal);

@@ -5,7 +5,7 @@ use crate::postman::is_for_executor;
 use crate::queries::Queries;
 use crate::throttle::Throttle;
 use bytes::Bytes;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use pbft_crypto::PublicKey;
 use pbft_message::*;
 use pbft_network::{ConnectionId, Inbound};
@@ -152,11 +152,11 @@ impl Intake {
         let verified = share(requests, |part| self.authenticator.verify_requests(part));
         for ((connection, (client, timestamp)), result) in connections.into_iter().zip(names).zip(verified) {
             let refusal = match result {
-                Ok(request) => match self.core_clients.try_send(ForCore::Request { connection, request: Box::new(request) }) {
+                Ok(request) => match self.pass_request(connection, request) {
                     Ok(()) => continue,
                     // Clients wait for the core, never replicas behind clients (R19).
-                    Err(TrySendError::Full(_)) => RequestRefusal::Busy { retry_after_ms: RETRY_AFTER_MS },
-                    Err(TrySendError::Disconnected(_)) => return false,
+                    Err(NotPassed::Full) => RequestRefusal::Busy { retry_after_ms: RETRY_AFTER_MS },
+                    Err(NotPassed::CoreGone) => return false,
                 },
                 Err(refusal) => refusal,
             };
@@ -166,6 +166,23 @@ impl Intake {
         }
         true
     }
+
+    fn pass_request(&self, connection: ConnectionId, request: Verified<Signed<Request>>) -> Result<(), NotPassed> {
+        let (size, room) = (request.size(), &self.queries.shared.client_room);
+        if !room.take(size) {
+            return Err(NotPassed::Full);
+        }
+        self.core_clients.try_send(ForCore::Request { connection, request: Box::new(request) }).map_err(|error| {
+            room.give_back(size);
+            if error.is_full() { NotPassed::Full } else { NotPassed::CoreGone }
+        })
+    }
+}
+
+/// Why a request was not passed to the core.
+enum NotPassed {
+    Full,
+    CoreGone,
 }
 
 /// Shares work among the cores where there is enough of it. The results are in order.

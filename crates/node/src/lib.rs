@@ -25,6 +25,7 @@ mod log;
 mod postman;
 mod queries;
 mod refusals;
+mod room;
 mod run;
 mod shared;
 mod snapshots;

@@ -5,6 +5,7 @@ use crate::greeter::ReplicaGreeter;
 use crate::intake::Intake;
 use crate::postman::Postman;
 use crate::queries::Queries;
+use crate::room::CLIENT_BYTES;
 use crate::shared::Shared;
 use crate::snapshots::SnapshotWriter;
 use crate::throttle::Throttle;
@@ -29,8 +30,12 @@ use tokio_util::sync::CancellationToken;
 
 /// What the core and the executor have told each other and not yet taken: more than `execution_lag` of batches.
 const QUEUE: usize = 1024;
-/// Verified messages of replicas, and of clients, that wait for the core; effects that wait for the journal.
-const VERIFIED: usize = 512;
+/// Verified messages of replicas that wait for the core.
+const FROM_REPLICAS: usize = 128;
+/// Verified requests of clients that wait for the core; their bytes are bounded too.
+const FROM_CLIENTS: usize = 4096;
+/// Effects that wait for the journal. The bodies in them are those that the core holds.
+const FOR_JOURNAL: usize = 512;
 /// Questions that wait for the executor.
 const QUESTIONS: usize = 64;
 /// Frames of replicas and clients that wait to be decoded; a frame may be large.
@@ -245,13 +250,16 @@ async fn resolve(address: &str) -> io::Result<SocketAddr> {
     tokio::net::lookup_host(address).await?.next().ok_or_else(|| io::Error::other("the name has no address"))
 }
 
-/// What follows from the limits, in bytes: requests and batches, frames on their way in, connections.
+/// What follows from the limits, in bytes: requests and batches, frames on their way in, connections. The service's own
+/// state comes on top.
 fn memory_bound(home: &Home) -> u64 {
     let settings = settings(home);
     let limits = &home.config.limits;
     let others = (home.genesis.replica_count() as u64).saturating_sub(1);
-    let inbound = (INBOUND as u64)
-        .saturating_mul(u64::from(settings.replicas.max_frame).saturating_add(u64::from(settings.clients.max_frame)));
+    let from_replicas = INBOUND.saturating_add(FROM_REPLICAS).saturating_add(QUESTIONS) as u64;
+    let frames = from_replicas.saturating_mul(u64::from(settings.replicas.max_frame));
+    let requests = (INBOUND as u64).saturating_mul(u64::from(settings.clients.max_frame)).saturating_add(CLIENT_BYTES as u64);
+    let inbound = frames.saturating_add(requests);
     let held =
         limits.pending_bytes.saturating_add(limits.body_bytes).saturating_add(home.genesis.parameters.max_cached_result_bytes);
     (held as u64).saturating_add(settings.memory_bound(others)).saturating_add(inbound)
@@ -292,11 +300,11 @@ fn start_threads<S: Service>(
 ) -> Result<Threads, RunError> {
     let Recovered { disk, journal, executor, replica } = recovered;
     let (fail, failed) = mpsc::channel(8);
-    let (for_core_replicas, core_replicas) = bounded(VERIFIED);
-    let (for_core_clients, core_clients) = bounded(VERIFIED);
+    let (for_core_replicas, core_replicas) = bounded(FROM_REPLICAS);
+    let (for_core_clients, core_clients) = bounded(FROM_CLIENTS);
     let (for_core, from_executor) = bounded(QUEUE);
     let (for_executor, executor_inbox) = bounded(QUEUE);
-    let (for_journal, journal_inbox) = bounded(VERIFIED);
+    let (for_journal, journal_inbox) = bounded(FOR_JOURNAL);
     let (for_questions, questions) = bounded(QUESTIONS);
     let (stop_core, stop) = bounded(1);
     let (wake, nudged) = Wake::new();

@@ -1,4 +1,5 @@
 use crate::refusals::Refusals;
+use crate::room::Room;
 use pbft_crypto::Digest;
 use pbft_message::{Evidence, SequenceNumber, Status, View};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,8 @@ pub struct Shared {
     evidence: Mutex<Vec<Evidence>>,
     /// What was refused, by reason.
     pub refusals: Refusals,
+    /// Room for requests that wait for the core.
+    pub client_room: Room,
     /// Requests executed since the start.
     pub requests_executed: AtomicU64,
     /// Bytes in the journal since it last began anew.
