@@ -1,6 +1,6 @@
 //! A cluster of replicas that only do what the test says: the test hears every message and says every answer.
 
-use crate::{Client, ClientConfig, alpn};
+use crate::{Client, ClientConfig};
 use pbft_crypto::SecretKey;
 use pbft_message::{
     Blob, ClientEntry, ClientId, ClientMessage, Domain, Epoch, Genesis, Hello, Outcome, Parameters, ReplicaEntry, ReplicaId,
@@ -114,7 +114,7 @@ impl Cluster {
     }
 
     fn replica(&self, id: u32, sender: mpsc::Sender<(u32, Inbound)>) -> Endpoint {
-        let settings = Settings { listen: Some((Ipv4Addr::LOCALHOST, 0).into()), ..Settings::new(transport(id as u8), &alpn()) };
+        let settings = Settings { listen: Some((Ipv4Addr::LOCALHOST, 0).into()), ..Settings::new(transport(id as u8), &pbft_message::alpn()) };
         let directory = Directory::new([(client_keys()[1].public(), Class::Client)]);
         let role = Role::Replica { replica: ReplicaId(id), status: None };
         let greeter = FakeGreeter(Hello::new(self.genesis.cluster_id(), role));
