@@ -60,13 +60,18 @@ pub fn print_json(value: &impl Serialize) {
 
 /// Prints lines for people.
 pub fn print_text(text: &str) {
-    print_bytes(text.as_bytes());
+    print_ended(text.as_bytes(), b"\n");
 }
 
-/// Prints bytes as they are, and a line end. Standard output may be gone: that is its reader's business.
+/// Prints bytes as they are; a terminal gets a line end too.
 pub fn print_bytes(bytes: &[u8]) {
+    print_ended(bytes, if std::io::stdout().is_terminal() { b"\n" } else { b"" });
+}
+
+/// Standard output may be gone: that is its reader's business.
+fn print_ended(bytes: &[u8], end: &[u8]) {
     let mut output = std::io::stdout().lock();
-    let _ = output.write_all(bytes).and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush());
+    let _ = output.write_all(bytes).and_then(|()| output.write_all(end)).and_then(|()| output.flush());
 }
 
 /// Prints a table. Colour is for terminals, and for people who did not say NO_COLOR.

@@ -16,8 +16,11 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// How long a shutdown waits for the consumer to take each `Down`, and then for the peers to hear of it.
+/// How long a shutdown waits for the consumer to take each `Down`.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the peers' last words are waited for, once the own ones are sent: the port is wanted again.
+const FAREWELL: Duration = Duration::from_millis(50);
 
 /// One party's place in the network: one UDP socket, which listens and dials. Clones are the same endpoint.
 ///
@@ -198,7 +201,7 @@ impl Endpoint {
         self.shared.tasks.close();
         let _ = timeout(SHUTDOWN_WAIT, self.shared.tasks.wait()).await;
         self.shared.quinn.close(Fault::Stopped.code(), Fault::Stopped.to_string().as_bytes());
-        let _ = timeout(SHUTDOWN_WAIT, self.shared.quinn.wait_idle()).await;
+        let _ = timeout(FAREWELL, self.shared.quinn.wait_idle()).await;
     }
 }
 

@@ -74,6 +74,14 @@ pub enum HomeError {
         /// The key file.
         path: PathBuf,
     },
+    /// There is no journal.
+    #[error(
+        "{path} holds no journal: it is empty or missing. A key without its journal must not vote (R16); is this the right home?"
+    )]
+    NoJournal {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The data directory could not be made.
     #[error("cannot initialise {path}: {source}")]
     CreateData {
@@ -120,6 +128,14 @@ impl Home {
     /// Where the journal and the snapshots are.
     pub fn data(&self) -> PathBuf {
         self.path.join("data")
+    }
+
+    /// Whether there is a journal at all. Whose it is, and whether it is sound, is seen when it is opened.
+    pub fn check_data(&self) -> Result<(), HomeError> {
+        let path = self.data();
+        let is_segment = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("journal-");
+        let found = fs::read_dir(&path).is_ok_and(|entries| entries.flatten().any(|entry| is_segment(&entry)));
+        if found { Ok(()) } else { Err(HomeError::NoJournal { path }) }
     }
 
     /// Whose promises the journal holds.

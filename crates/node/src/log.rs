@@ -1,4 +1,5 @@
 use pbft_protocol::agreement::Event;
+use std::io::IsTerminal;
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 
@@ -27,7 +28,8 @@ impl FromStr for LogFormat {
 /// Sends log lines to standard error. `PBFT_LOG` filters them as `RUST_LOG` does elsewhere; `info` by default.
 pub fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_env("PBFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(colour);
     // A second call, as tests in one process make, changes nothing.
     let _ = match format {
         LogFormat::Text => lines.try_init(),

@@ -71,6 +71,7 @@ fn load(arguments: &HomeArguments) -> Result<Home, (String, ExitCode)> {
 
 fn check(arguments: &HomeArguments) -> Ended {
     let home = load(arguments)?;
+    home.check_data().map_err(|error| (error.to_string(), error.exit_code()))?;
     let genesis = &home.genesis;
     println!(
         "replica {} of {} (f = {}), cluster {}",

@@ -171,6 +171,7 @@ struct Recovered<S> {
 
 /// Journal, newest snapshot, core and executor as they were.
 fn recover<S: Service>(home: &Home, service: S, authenticator: &Authenticator, clock: Clock) -> Result<Recovered<S>, RunError> {
+    home.check_data()?;
     let disk = FileDisk::open(&home.data()).map_err(HomeError::Lock)?;
     let mut records = Vec::new();
     let opened = Journal::open(disk.share(), &home.identity(), |bytes| records.push(codec::decode::<Record>(bytes)));

@@ -78,14 +78,14 @@ async fn r16_an_empty_data_directory_is_refused() {
     let (_network, home) = home().await;
     fs::remove_dir_all(home.join("data")).unwrap();
     fs::create_dir(home.join("data")).unwrap();
-    refused(&home, CONFIGURATION, &["data directory is empty", "must not vote"]).await;
+    refused(&home, CONFIGURATION, &["holds no journal", "must not vote"]).await;
 }
 
 #[tokio::test]
-async fn a_missing_data_directory_is_refused() {
+async fn r16_a_missing_data_directory_is_refused() {
     let (_network, home) = home().await;
     fs::remove_dir_all(home.join("data")).unwrap();
-    refused(&home, IO, &["data"]).await;
+    refused(&home, CONFIGURATION, &["holds no journal", "must not vote"]).await;
 }
 
 #[tokio::test]

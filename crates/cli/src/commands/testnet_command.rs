@@ -92,7 +92,7 @@ fn place(pattern: &str, base_port: u16, replica: u32) -> Result<Place, Failure> 
     let usage = |message: String| Failure::new(ExitCode::Usage, "Usage", message);
     let port = u16::try_from(replica).ok().and_then(|replica| base_port.checked_add(replica)).filter(|port| *port > 0);
     let port =
-        port.ok_or_else(|| usage(format!("there is no UDP port {base_port} + {replica}: choose a --base-port from 1 up")))?;
+        port.ok_or_else(|| usage(format!("there is no UDP port {base_port} + {replica}: choose a --base-port of at least 1 that leaves room for all replicas below 65536")))?;
     let host = pattern.replace("{id}", &replica.to_string());
     if let Ok(address) = host.parse::<IpAddr>() {
         let listen = SocketAddr::new(address, port);
