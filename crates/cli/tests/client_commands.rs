@@ -45,7 +45,7 @@ fn put_get_and_delete(network: &Network) {
         json!({ "ok": true, "key": "a", "value": "-2", "create_revision": 2, "mod_revision": 3, "version": 2, "revision": 3 });
     check(network, &["get", "a"], 0, found);
     let text = network.pbft(&["get", "a"]);
-    assert_eq!((text.code, text.text()), (0, "-2\n"));
+    assert_eq!((text.code, text.text()), (0, "-2"));
     check(network, &["get", "b"], 1, json!({ "ok": false, "key": "b", "revision": 3 }));
     assert_eq!(network.json(&["get", "b"]).1["error"]["code"], "NoSuchKey");
     let missing = network.pbft(&["get", "b"]);
