@@ -316,11 +316,6 @@ impl Replica {
         self.halted
     }
 
-    /// The most bytes that requests and batch bodies may take in memory (R19).
-    pub fn memory_bound(&self) -> usize {
-        self.config.limits.pending_bytes.saturating_add(self.config.limits.body_bytes)
-    }
-
     fn id(&self) -> ReplicaId {
         self.signer.replica()
     }
