@@ -3,14 +3,10 @@ use crate::executor::ForExecutor;
 use crate::postman::Postman;
 use crate::shared::{Shared, Standing};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use pbft_crypto::Digest;
-use pbft_message::{
-    ClientId, ReplicaId, ReplicaMessage, Request, RequestRefusal, SequenceNumber, Signed, Verified, VerifiedMessage,
-};
+use pbft_message::{ClientId, ReplicaId, ReplicaMessage, Request, RequestRefusal, Signed, Verified, VerifiedMessage};
 use pbft_network::ConnectionId;
 use pbft_protocol::agreement::{Action, Effects, JournalPosition, Replica, Unpersisted};
-use pbft_protocol::execution::RequestWindow;
-use std::collections::BTreeMap;
+use pbft_replica::{FromExecutor, Order, order_of};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,15 +22,6 @@ pub enum ForCore {
     Request { connection: ConnectionId, request: Box<Verified<Signed<Request>>> },
     /// A connection to another replica is up.
     PeerUp(ReplicaId),
-}
-
-/// What the executor tells the core. Bounded by what the core has handed out.
-pub enum FromExecutor {
-    Executed { sequence: SequenceNumber, checkpoint: Option<Digest> },
-    Installed { sequence: SequenceNumber, windows: BTreeMap<ClientId, RequestWindow> },
-    TransferFailed,
-    SnapshotStarted(SequenceNumber),
-    Snapshot(SequenceNumber),
 }
 
 /// How the journal tells how far it is: a number and a nudge, so that it never waits for the core.
@@ -118,7 +105,7 @@ impl Core {
             return false;
         }
         while let Ok(message) = self.from_executor.try_recv() {
-            self.take_from_executor(message);
+            message.tell(&mut self.replica, self.clock.now());
         }
         for message in self.from_replicas.try_iter().take(BURST).collect::<Vec<_>>() {
             self.take(message);
@@ -127,17 +114,6 @@ impl Core {
             self.take(message);
         }
         true
-    }
-
-    fn take_from_executor(&mut self, message: FromExecutor) {
-        let now = self.clock.now();
-        match message {
-            FromExecutor::Executed { sequence, checkpoint } => self.replica.handle_executed(now, sequence, checkpoint),
-            FromExecutor::Installed { sequence, windows } => self.replica.handle_installed(now, sequence, windows),
-            FromExecutor::TransferFailed => self.replica.handle_transfer_failed(now),
-            FromExecutor::SnapshotStarted(sequence) => self.replica.handle_snapshot_started(now, sequence),
-            FromExecutor::Snapshot(sequence) => self.replica.handle_snapshot(now, sequence),
-        }
     }
 
     fn take(&mut self, message: ForCore) {
@@ -171,28 +147,11 @@ impl Core {
     fn carry_out(&self, effects: Effects) -> bool {
         let (at_once, rest) = effects.split();
         for action in at_once {
-            let handed_on = match action {
-                Action::Broadcast(message) => {
-                    self.postman.broadcast(message);
+            let handed_on = match order_of(&action, self.replica.view()) {
+                Some(order) => self.order(order),
+                None => {
+                    self.act(action);
                     true
-                }
-                Action::Send(to, message) => {
-                    self.postman.send(to, message);
-                    true
-                }
-                Action::Tell(event) => {
-                    crate::log::tell(&event);
-                    true
-                }
-                Action::Execute(ordered) => self.executor.send(ForExecutor::Execute(ordered)).is_ok(),
-                // Lost on a stalled executor: the next one replaces it.
-                Action::Stable(certificate) => self.offer(ForExecutor::Stable(certificate)),
-                Action::TransferState(certificate) => self.executor.send(ForExecutor::Transfer(certificate)).is_ok(),
-                // Dropped when the executor is busy: the client asks again.
-                Action::Answer(client, timestamp) => {
-                    let view = self.replica.view();
-                    let full = self.questions.try_send(ForExecutor::Answer { client, timestamp, view });
-                    !matches!(full, Err(TrySendError::Disconnected(_)))
                 }
             };
             if !handed_on {
@@ -202,9 +161,24 @@ impl Core {
         rest.is_empty() || self.journal.send(rest).is_ok()
     }
 
-    /// Hands on what may be lost. False if the executor is gone.
-    fn offer(&self, message: ForExecutor) -> bool {
-        !matches!(self.executor.try_send(message), Err(TrySendError::Disconnected(_)))
+    fn act(&self, action: Action) {
+        match action {
+            Action::Broadcast(message) => self.postman.broadcast(message),
+            Action::Send(to, message) => self.postman.send(to, message),
+            Action::Tell(event) => crate::log::tell(&event),
+            Action::Execute(_) | Action::Stable(_) | Action::TransferState(_) | Action::Answer(..) => {}
+        }
+    }
+
+    /// False if the executor is gone.
+    fn order(&self, order: Order) -> bool {
+        match order {
+            // Lost on a stalled executor: the next one replaces it.
+            Order::Stable(_) => !is_gone(&self.executor.try_send(ForExecutor::Do(order))),
+            // Dropped when the executor is busy: the client asks again.
+            Order::Answer { .. } => !is_gone(&self.questions.try_send(ForExecutor::Do(order))),
+            order => self.executor.send(ForExecutor::Do(order)).is_ok(),
+        }
     }
 
     /// Sleeps until something arrives or a timer expires. False when all is over.
@@ -250,4 +224,8 @@ impl Core {
             *evidence = self.replica.evidence().iter().map(|evidence| (**evidence).clone()).collect();
         }
     }
+}
+
+const fn is_gone(sent: &Result<(), TrySendError<ForExecutor>>) -> bool {
+    matches!(sent, Err(TrySendError::Disconnected(_)))
 }

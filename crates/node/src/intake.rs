@@ -3,12 +3,12 @@ use crate::core::ForCore;
 use crate::executor::ForExecutor;
 use crate::postman::is_for_executor;
 use crate::queries::Queries;
-use crate::throttle::Throttle;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use pbft_crypto::PublicKey;
 use pbft_message::*;
 use pbft_network::{ConnectionId, Inbound};
+use pbft_replica::{Order, Throttle};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -116,8 +116,8 @@ impl Intake {
     /// A full queue loses the message: state transfer asks again.
     fn pass_to_executor(&self, from: ReplicaId, message: VerifiedMessage) {
         let _ = match message {
-            VerifiedMessage::FetchState(question) => self.executor.try_send(ForExecutor::Fetch { from, question }),
-            VerifiedMessage::State(reply) => self.executor.try_send(ForExecutor::State { from, reply: Box::new(reply) }),
+            VerifiedMessage::FetchState(question) => self.executor.try_send(ForExecutor::Do(Order::Fetch { from, question })),
+            VerifiedMessage::State(reply) => self.executor.try_send(ForExecutor::Do(Order::State { from, reply: Box::new(reply) })),
             _ => Ok(()),
         };
     }

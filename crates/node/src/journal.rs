@@ -2,35 +2,35 @@ use crate::core::Wake;
 use crate::postman::Postman;
 use crate::shared::Shared;
 use crossbeam_channel::Receiver;
-use pbft_message::codec;
-use pbft_protocol::agreement::{Action, JournalPosition, Persist, Record, Unpersisted};
+use pbft_protocol::agreement::{Action, JournalPosition, Unpersisted};
+use pbft_replica::JournalWriter;
 use pbft_storage::{FileDisk, Journal, JournalError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// How many records one fsync may serve.
-const GROUP: usize = 4096;
-
-/// Makes records durable, and only then lets go what waits for them (R15). Runs until the core is gone; an error is
-/// final.
+/// The journal's thread: makes records durable, and only then lets go what waits for them (R15). Runs until the core is
+/// gone; an error is final.
 pub fn run(
-    mut journal: Journal<FileDisk>,
+    journal: Journal<FileDisk>,
     inbox: &Receiver<Unpersisted>,
     postman: &Postman,
     wake: &Wake,
     shared: &Arc<Shared>,
 ) -> Result<(), JournalError> {
-    let mut next: Option<Unpersisted> = None;
+    let mut writer = JournalWriter::new(journal);
     loop {
-        let Some(mut group) = next.take().or_else(|| inbox.recv().ok()) else { return Ok(()) };
-        let mut joined: usize = 1;
-        while joined < GROUP && next.is_none() {
-            let Ok(later) = inbox.try_recv() else { break };
-            next = group.join(later).err();
-            joined = joined.saturating_add(1);
+        if writer.is_idle() {
+            let Ok(first) = inbox.recv() else { return Ok(()) };
+            writer.push(first);
         }
-        let (actions, position) = group.persist(&mut Writer(&mut journal))?;
-        shared.journal_bytes.store(journal.bytes(), Ordering::Relaxed);
+        while !writer.is_full()
+            && let Ok(later) = inbox.try_recv()
+        {
+            writer.push(later);
+        }
+        let Some(group) = writer.next_group() else { continue };
+        let (actions, position) = writer.write(group)?;
+        shared.journal_bytes.store(writer.bytes(), Ordering::Relaxed);
         for action in actions {
             match action {
                 Action::Broadcast(message) => postman.broadcast(message),
@@ -42,24 +42,6 @@ pub fn run(
         }
         wake.durable(position);
     }
-}
-
-struct Writer<'a>(&'a mut Journal<FileDisk>);
-
-impl Persist for Writer<'_> {
-    type Error = JournalError;
-
-    fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        self.0.commit(&encoded(records))
-    }
-
-    fn rebase(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        self.0.rebase(&encoded(records))
-    }
-}
-
-fn encoded(records: &[Record]) -> Vec<Vec<u8>> {
-    records.iter().map(codec::encode).collect()
 }
 
 /// Position 0 is durable from the start.

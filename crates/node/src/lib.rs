@@ -30,7 +30,6 @@ mod run;
 mod shared;
 mod snapshots;
 mod stop;
-mod throttle;
 
 pub use config::{LimitsConfig, ReplicaConfig, TimingConfig};
 pub use exit::ExitCode;

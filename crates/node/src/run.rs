@@ -1,6 +1,6 @@
 use crate::clock::Clock;
 use crate::core::{Core, Wake};
-use crate::executor::{ExecutorError, ExecutorThread, ForExecutor};
+use crate::executor::{ExecutorThread, ForExecutor};
 use crate::greeter::ReplicaGreeter;
 use crate::intake::Intake;
 use crate::postman::Postman;
@@ -8,18 +8,17 @@ use crate::queries::Queries;
 use crate::room::CLIENT_BYTES;
 use crate::shared::Shared;
 use crate::snapshots::SnapshotWriter;
-use crate::throttle::Throttle;
 use crate::{ExitCode, Home, HomeError};
 use crossbeam_channel::bounded;
-use pbft_message::{Authenticator, Genesis, ReplicaId, SequenceNumber, Signer, alpn, codec};
+use pbft_message::{Authenticator, Genesis, ReplicaId, Signer, alpn};
 use pbft_network::{BindError, Channels, Class, Dial, Directory, Endpoint, Settings};
 use pbft_protocol::Outbound;
-use pbft_protocol::agreement::{Config, Record, RecoverError, Replica};
-use pbft_protocol::execution::{Executor, InstallError, InstalledState, SavedStateError};
+use pbft_protocol::agreement::Config;
 use pbft_protocol::service::Service;
+use pbft_replica::{Execution, ExecutionError, Recovered, RecoveryError, SnapshotPolicy, Throttle, recover};
 use pbft_services::kv::KeyValueStore;
 use pbft_services::null::NullService;
-use pbft_storage::{FileDisk, Journal, JournalError, OpenError, SnapshotError, Snapshots};
+use pbft_storage::{FileDisk, JournalError, OpenError, SnapshotError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,21 +57,9 @@ pub enum RunError {
         /// Why.
         source: OpenError,
     },
-    /// A record does not decode.
-    #[error("journal record {0} does not decode: the journal was written by another version, or altered")]
-    Record(usize),
-    /// The journal is not this replica's.
+    /// The disk does not hold what this replica can go on from.
     #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// A snapshot is not usable.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// A snapshot is not what it says.
-    #[error(transparent)]
-    SavedState(#[from] SavedStateError),
-    /// A snapshot is not of this service.
-    #[error(transparent)]
-    Install(#[from] InstallError),
+    Recovery(RecoveryError),
     /// The port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -93,8 +80,8 @@ pub enum RunError {
     #[error("a snapshot could not be written: {0}")]
     SnapshotFailed(SnapshotError),
     /// Execution cannot go on.
-    #[error(transparent)]
-    Executor(#[from] ExecutorFailed),
+    #[error("execution cannot go on: {0}")]
+    Execution(ExecutionError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -103,11 +90,6 @@ pub enum RunError {
     ThreadEnded(&'static str),
 }
 
-/// Execution cannot go on.
-#[derive(Debug, thiserror::Error)]
-#[error("execution cannot go on: {0}")]
-pub struct ExecutorFailed(ExecutorError);
-
 impl RunError {
     /// The process's exit code for this error.
     pub const fn exit_code(&self) -> ExitCode {
@@ -115,7 +97,7 @@ impl RunError {
             Self::Home(error) => error.exit_code(),
             Self::UnknownService(_)
             | Self::Journal { source: OpenError::Empty | OpenError::Foreign { .. } | OpenError::Format { .. }, .. }
-            | Self::Recover(_)
+            | Self::Recovery(RecoveryError::Recover(_))
             | Self::Resolve { .. } => ExitCode::Configuration,
             _ => ExitCode::Io,
         }
@@ -140,7 +122,7 @@ pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>,
     let clock = Clock::start();
     let shared = Arc::new(Shared::default());
     let authenticator = Authenticator::new(home.genesis.clone());
-    let recovered = recover(&home, service, &authenticator, clock)?;
+    let recovered = open(&home, service, &authenticator, clock)?;
     let (channels, from_replicas, from_clients) = channels();
     let greeter = Arc::new(ReplicaGreeter::new(home.config.replica, &home.genesis, shared.clone()));
     let endpoint = Endpoint::bind(settings(&home), directory(&home.genesis), greeter, channels)?;
@@ -162,21 +144,24 @@ pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>,
     ended
 }
 
-struct Recovered<S> {
-    disk: FileDisk,
-    journal: Journal<FileDisk>,
-    executor: Executor<S>,
-    replica: Replica,
-}
-
 /// Journal, newest snapshot, core and executor as they were.
-fn recover<S: Service>(home: &Home, service: S, authenticator: &Authenticator, clock: Clock) -> Result<Recovered<S>, RunError> {
+fn open<S: Service>(
+    home: &Home,
+    service: S,
+    authenticator: &Authenticator,
+    clock: Clock,
+) -> Result<Recovered<FileDisk, S>, RunError> {
     home.check_data()?;
     let disk = FileDisk::open(&home.data()).map_err(HomeError::Lock)?;
-    let mut records = Vec::new();
-    let opened = Journal::open(disk.share(), &home.identity(), |bytes| records.push(codec::decode::<Record>(bytes)));
-    let (journal, torn) = opened.map_err(|source| RunError::Journal { path: home.data(), source })?;
-    if let Some(torn) = torn {
+    let config =
+        Config { authenticator: authenticator.clone(), timing: home.config.timing.timing(), limits: home.config.limits.limits() };
+    let signer = Signer::new(home.config.replica, *authenticator.domain(), home.signing_key.clone());
+    let recovered = recover((disk.share(), disk), &home.identity(), service, config, signer, clock.now());
+    let recovered = recovered.map_err(|error| match error {
+        RecoveryError::Journal(source) => RunError::Journal { path: home.data(), source },
+        error => RunError::Recovery(error),
+    })?;
+    if let Some(torn) = &recovered.torn {
         tracing::warn!(
             event = "torn_tail",
             file = torn.file,
@@ -185,25 +170,7 @@ fn recover<S: Service>(home: &Home, service: S, authenticator: &Authenticator, c
             "cut a torn tail that was never acknowledged"
         );
     }
-    let decoded = records.into_iter().enumerate();
-    let records = decoded.map(|(index, record)| record.map_err(|_| RunError::Record(index))).collect::<Result<Vec<Record>, _>>()?;
-    let mut snapshots = Snapshots::open(disk.share(), &home.identity())?;
-    let executor = match snapshots.load_newest()? {
-        Some(snapshot) => {
-            let saved = InstalledState::from_saved(&snapshot.header, snapshot.chunks, authenticator)?;
-            Executor::restore(home.genesis.clone(), service, saved)?
-        }
-        None => Executor::new(home.genesis.clone(), service),
-    };
-    let config =
-        Config { authenticator: authenticator.clone(), timing: home.config.timing.timing(), limits: home.config.limits.limits() };
-    let signer = Signer::new(home.config.replica, *authenticator.domain(), home.signing_key.clone());
-    let replica = if records.is_empty() && executor.executed() == SequenceNumber::GENESIS {
-        Replica::new(config, signer, clock.now())
-    } else {
-        Replica::recover(config, signer, clock.now(), (executor.executed(), executor.windows()), records)?
-    };
-    Ok(Recovered { disk, journal, executor, replica })
+    Ok(recovered)
 }
 
 type Channel = mpsc::Receiver<pbft_network::Inbound>;
@@ -292,14 +259,14 @@ impl Threads {
 
 fn start_threads<S: Service>(
     home: &Home,
-    recovered: Recovered<S>,
+    recovered: Recovered<FileDisk, S>,
     authenticator: &Authenticator,
     clock: Clock,
     shared: &Arc<Shared>,
     postman: &Postman,
     (from_replicas, from_clients): (Channel, Channel),
 ) -> Result<Threads, RunError> {
-    let Recovered { disk, journal, executor, replica } = recovered;
+    let Recovered { journal, snapshots, executor, replica, torn: _ } = recovered;
     let (fail, failed) = mpsc::channel(8);
     let (for_core_replicas, core_replicas) = bounded(FROM_REPLICAS);
     let (for_core_clients, core_clients) = bounded(FROM_CLIENTS);
@@ -311,12 +278,11 @@ fn start_threads<S: Service>(
     let (wake, nudged) = Wake::new();
     let others: Vec<ReplicaId> = home.genesis.replica_ids().filter(|id| *id != home.config.replica).collect();
 
-    let snapshots = Snapshots::open(disk.share(), &home.identity())?;
+    let policy = SnapshotPolicy { journal_bytes: home.config.limits.journal_bytes };
     let failure = fail.clone();
     let on_failure = move |error| drop(failure.try_send(RunError::SnapshotFailed(error)));
     let (snapshots, snapshot_thread) =
-        SnapshotWriter::start(snapshots, home.config.limits.journal_bytes, shared.clone(), for_core.clone(), on_failure)
-            .map_err(RunError::Thread)?;
+        SnapshotWriter::start(snapshots, policy, shared.clone(), for_core.clone(), on_failure).map_err(RunError::Thread)?;
 
     let core = Core {
         replica,
@@ -334,9 +300,7 @@ fn start_threads<S: Service>(
         shared: shared.clone(),
     };
     let execution = ExecutorThread {
-        executor,
-        others,
-        transfer: None,
+        execution: Execution::new(executor, others),
         inbox: executor_inbox,
         questions,
         core: for_core,
@@ -369,7 +333,7 @@ fn start_threads<S: Service>(
             Ok(())
         })?,
         spawn("journal", &fail, write)?,
-        spawn("executor", &fail, move || execution.run().map_err(|error| RunError::Executor(ExecutorFailed(error))))?,
+        spawn("executor", &fail, move || execution.run().map_err(RunError::Execution))?,
         snapshot_thread,
     ];
     Ok(Threads { stop_core, executor: for_executor, threads, failed })

@@ -133,6 +133,16 @@ impl Unpersisted {
         self.rebase.is_none() && self.records.is_empty() && self.after.is_empty()
     }
 
+    /// The records to be appended, or with a rebase all that stand from then on.
+    pub fn records(&self) -> &[Record] {
+        self.rebase.as_deref().unwrap_or(&self.records)
+    }
+
+    /// Whether the records replace all earlier ones.
+    pub fn is_rebase(&self) -> bool {
+        self.rebase.is_some()
+    }
+
     /// Adds what came later, so that one fsync serves both. Not possible across a rebase: gives `later` back.
     pub fn join(&mut self, later: Self) -> Result<(), Self> {
         if self.rebase.is_some() || later.rebase.is_some() {
