@@ -1,59 +1,61 @@
 //! Lies, one strategy a file. Each is a pure function of what is about to leave and what has come; an honest replica
 //! runs behind it and does not know. No production program contains this crate.
+//!
+//! Whatever a strategy signs is signed with its replica's own key and is well formed, unless the lie is about form: so
+//! that it reaches the core. Chance comes from a seed and time from the seam, so that the same run tells the same lies.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
-mod double_vote;
-mod equivocate;
+mod body_withholder;
+mod censor;
+mod checkpoint_liar;
+mod dice;
+mod double_voter;
+mod echo;
+mod equivocator;
+mod hole_maker;
+mod intermittent;
+mod lie;
 mod mute;
+mod mute_primary;
+mod new_view_liar;
+mod new_view_splitter;
+mod new_views;
+mod poison_batch;
+mod recent;
+mod replayer;
+mod seam;
+mod selective_sender;
+mod slow_primary;
+mod small_scope_mutator;
+mod split_commit;
+mod strategy;
+mod view_change_forger;
+mod view_change_liar;
+mod view_change_spammer;
+mod window_racer;
+mod wrong_replier;
 
-use pbft_message::{Authenticator, Signer};
-use pbft_protocol::Outbound;
-use std::str::FromStr;
+pub use intermittent::intermittent;
+pub use lie::Lie;
+pub use strategy::{Strategy, UnknownStrategy};
 
-/// A way to lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strategy {
-    /// As primary: one proposal to one half of the backups, another to the rest.
-    Equivocate,
-    /// Says nothing at all.
-    Mute,
-    /// Prepares and commits another digest besides the right one.
-    DoubleVote,
+use pbft_message::{Authenticator, Signer, View};
+
+/// What a liar has to work with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The cluster: what it signs must pass this, or must not.
+    pub authenticator: Authenticator,
+    /// Its own voice.
+    pub signer: Signer,
+    /// Where its chance comes from.
+    pub seed: u64,
 }
 
-/// The name is no strategy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no strategy: equivocate, mute or double-vote")]
-pub struct UnknownStrategy(String);
-
-impl Strategy {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Equivocate, Self::Mute, Self::DoubleVote];
-
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Equivocate => "equivocate",
-            Self::Mute => "mute",
-            Self::DoubleVote => "double-vote",
-        }
-    }
-
-    /// What stands between the replica and the network.
-    pub fn outbound(self, authenticator: Authenticator, signer: Signer) -> Outbound {
-        match self {
-            Self::Equivocate => equivocate::outbound(authenticator, signer),
-            Self::Mute => mute::outbound(),
-            Self::DoubleVote => double_vote::outbound(signer),
-        }
-    }
-}
-
-impl FromStr for Strategy {
-    type Err = UnknownStrategy;
-
-    fn from_str(text: &str) -> Result<Self, UnknownStrategy> {
-        Self::ALL.into_iter().find(|strategy| strategy.name() == text).ok_or_else(|| UnknownStrategy(text.to_owned()))
+impl Context {
+    /// Whether this replica is the primary of a view.
+    fn leads(&self, view: View) -> bool {
+        self.authenticator.genesis().primary(view) == self.signer.replica()
     }
 }

@@ -155,6 +155,11 @@ impl Signer {
         self.replica
     }
 
+    /// The same replica and key, in another domain: that of another epoch (R22).
+    pub fn in_domain(&self, domain: Domain) -> Self {
+        Self { domain, ..self.clone() }
+    }
+
     /// Signs a body.
     pub fn sign<T: Body>(&self, body: T) -> Verified<Signed<T>> {
         Verified::new(Signed::sign(body, &self.domain, &self.key))

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use pbft_crypto::PublicKey;
 use pbft_message::{ClientId, Genesis, Message, ReplicaId, ReplicaMessage, Reply, VerifiedMessage, codec};
 use pbft_network::{ConnectionId, Endpoint, Lane};
-use pbft_protocol::{Outbound, Traffic};
+use pbft_protocol::{Outbound, Outgoing, Traffic};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,18 +54,31 @@ impl Postman {
     }
 
     fn pass(&self, traffic: Traffic<'_>) {
-        let leaving = match (&self.0.outbound, traffic) {
-            (Some(outbound), traffic) => {
+        let leaving = match &self.0.outbound {
+            Some(outbound) => {
                 let mut outbound = outbound.lock().unwrap_or_else(PoisonError::into_inner);
                 outbound(self.0.clock.now(), traffic)
             }
-            (None, Traffic::Leaving { to, message }) => vec![(to, *message)],
-            (None, Traffic::Received { .. }) => Vec::new(),
+            None => traffic.unchanged(),
         };
-        for (to, message) in leaving {
-            let Some(key) = self.0.others.get(&to) else { continue };
-            let _ = self.0.endpoint.send(key, lane(&message), codec::encode(&message).into());
+        for outgoing in leaving {
+            let (key, lane, frame) = match &outgoing {
+                Outgoing::Replica(to, message) => (self.0.others.get(to), lane(message), codec::encode(message)),
+                Outgoing::Client(message) => (self.client(message), Lane::Votes, codec::encode(message)),
+            };
+            let Some(key) = key else { continue };
+            let _ = self.0.endpoint.send(key, lane, frame.into());
         }
+    }
+
+    /// The client that replies or a refusal are for.
+    fn client(&self, message: &ReplicaMessage) -> Option<&PublicKey> {
+        let client = match message {
+            ReplicaMessage::Replies(replies) => replies.first()?.client,
+            ReplicaMessage::Refused { client, .. } => *client,
+            _ => return None,
+        };
+        self.0.clients.get(&client)
     }
 
     /// Replies go to every connection of their client; those of one client share frames.
@@ -74,11 +87,8 @@ impl Postman {
         for reply in replies {
             by_client.entry(reply.client).or_default().push(reply);
         }
-        for (client, replies) in by_client {
-            let Some(key) = self.0.clients.get(&client) else { continue };
-            for replies in self.frames(replies) {
-                let _ = self.0.endpoint.send(key, Lane::Votes, codec::encode(&ReplicaMessage::Replies(replies)).into());
-            }
+        for replies in by_client.into_values().flat_map(|replies| self.frames(replies)) {
+            self.pass(Traffic::Answering { message: Box::new(ReplicaMessage::Replies(replies)) });
         }
     }
 
@@ -99,7 +109,11 @@ impl Postman {
         frames
     }
 
+    /// Answers on the connection that a question came on; a refusal passes the outbound, if there is one.
     pub fn answer(&self, connection: ConnectionId, message: &ReplicaMessage) {
+        if self.0.outbound.is_some() && matches!(message, ReplicaMessage::Refused { .. }) {
+            return self.pass(Traffic::Answering { message: Box::new(message.clone()) });
+        }
         let _ = self.0.endpoint.send_to(connection, Lane::Votes, codec::encode(message).into());
     }
 

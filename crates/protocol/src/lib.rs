@@ -16,4 +16,4 @@ pub mod service;
 pub mod session;
 
 pub use now::Now;
-pub use outbound::{Outbound, Traffic};
+pub use outbound::{Outbound, Outgoing, Traffic};
