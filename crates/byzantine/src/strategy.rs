@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// A way to lie. What each does stands in its [`summary`](Strategy::summary), and in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the summaries say it")]
+#[expect(missing_docs, reason = "the summaries say it")]
 pub enum Strategy {
     Equivocate,
     DoubleVote,

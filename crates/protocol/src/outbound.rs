@@ -29,7 +29,7 @@ pub enum Traffic<'a> {
 
 /// What really leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Outgoing {
     /// A message for another replica. One for the sender itself, or for nobody, is dropped.
     Replica(ReplicaId, Message),

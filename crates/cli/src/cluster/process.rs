@@ -1,5 +1,5 @@
 use crate::failure::Failure;
-use pbft_byzantine::Strategy;
+use pbft_byzantine::Lie;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub enum Conduct {
     /// As the protocol says.
     Honest,
     /// It lies.
-    Lying(Strategy),
+    Lying(Lie),
 }
 
 /// A replica's process. It ends with this value, and with this program, however that ends: its standard input is a
@@ -36,7 +36,7 @@ impl ReplicaProcess {
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         match conduct {
             Conduct::Honest => command.arg("replica"),
-            Conduct::Lying(strategy) => command.args(["byzantine", "--strategy", strategy.name()]),
+            Conduct::Lying(lie) => command.args(["byzantine", "--strategy", &lie.to_string()]),
         };
         command.arg("--home").arg(home).args(["--log-format", "json", "--end-with-stdin"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);

@@ -9,5 +9,6 @@ pub mod kv;
 pub mod replica;
 pub mod request;
 pub mod status;
+mod strategies;
 pub mod testnet_command;
 pub mod version;

@@ -1,8 +1,9 @@
 //! `pbft replica` and `pbft byzantine`: one replica in the foreground.
 
+use super::strategies::strategies;
 use crate::failure::Failure;
 use crate::output::Format;
-use pbft_byzantine::Strategy;
+use pbft_byzantine::{Context, Lie};
 use pbft_message::{Authenticator, Signer};
 use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging, stop_on_signals};
 use pbft_protocol::Outbound;
@@ -30,14 +31,14 @@ pub struct Replica {
 
 /// Run a lying replica. Only a genesis that is marked as a test network is accepted.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  pbft byzantine --home net/replica-0 --strategy equivocate")]
+#[command(after_help = format!("{}\n\nExample:\n  pbft byzantine --home net/replica-0 --strategy equivocate", strategies()))]
 pub struct Byzantine {
     /// The replica's folder, as `pbft testnet` makes it.
     #[arg(long, env = "PBFT_HOME")]
     home: PathBuf,
-    /// How it lies: equivocate, mute or double-vote.
-    #[arg(long)]
-    strategy: Strategy,
+    /// How it lies: NAME, or intermittent:NAME to lie only after a view change. The names are below.
+    #[arg(long, value_name = "NAME")]
+    strategy: Lie,
     /// How log lines on standard error look: text or json.
     #[arg(long, env = "PBFT_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -63,15 +64,16 @@ impl Byzantine {
     }
 }
 
-fn lying(home: &Home, strategy: Strategy) -> Result<Outbound, Failure> {
+fn lying(home: &Home, lie: Lie) -> Result<Outbound, Failure> {
     if !home.genesis.test_network {
         let message = "this genesis is not marked as a test network (test_network = true): no replica may lie in it";
         return Err(Failure::new(ExitCode::Configuration, "NotATestNetwork", message));
     }
     let authenticator = Authenticator::new(home.genesis.clone());
     let signer = Signer::new(home.config.replica, *authenticator.domain(), home.signing_key.clone());
-    tracing::warn!(event = "lying", strategy = strategy.name(), "this replica lies");
-    Ok(strategy.outbound(authenticator, signer))
+    tracing::warn!(event = "lying", strategy = %lie, "this replica lies");
+    let seed = u64::from(signer.replica().0);
+    Ok(lie.outbound(&Context { authenticator, signer, seed }))
 }
 
 fn load(path: &std::path::Path) -> Result<Home, Failure> {

@@ -32,7 +32,7 @@ pub async fn act(stage: &mut Stage) -> Result<(), Failure> {
     let liar = stage.primary(view.next());
     stage.story.tell(&format!("  replica {liar}, whose turn as primary comes next, is replaced by a liar with the same keys"));
     stage.story.doing("the liar behaves, until it is primary");
-    restart(stage, liar, Conduct::Lying(Strategy::Equivocate)).await?;
+    restart(stage, liar, Conduct::Lying(Strategy::Equivocate.into())).await?;
     stage.liar = Some(liar);
     stage.settled(&all, None).await?;
 

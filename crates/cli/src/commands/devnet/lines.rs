@@ -1,14 +1,14 @@
 use super::events::{Line, Stands};
 use crate::output::print_text;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use pbft_byzantine::Strategy;
+use pbft_byzantine::Lie;
 use pbft_message::ReplicaId;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 /// One line for each replica: live on a terminal; elsewhere each is printed when it changes in more than its numbers.
 pub struct Lines {
-    liars: BTreeMap<ReplicaId, Strategy>,
+    liars: BTreeMap<ReplicaId, Lie>,
     progress: MultiProgress,
     bars: Vec<ProgressBar>,
     live: bool,
@@ -18,7 +18,7 @@ pub struct Lines {
 
 impl Lines {
     /// Lines for so many replicas.
-    pub fn new(count: usize, liars: &BTreeMap<ReplicaId, Strategy>) -> Self {
+    pub fn new(count: usize, liars: &BTreeMap<ReplicaId, Lie>) -> Self {
         let progress = MultiProgress::new();
         let plain = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         let bars = (0..count).map(|_| progress.add(ProgressBar::no_length().with_style(plain.clone()))).collect();
@@ -47,7 +47,7 @@ impl Lines {
     }
 
     fn text(&self, line: &Line) -> String {
-        let lies = self.liars.get(&line.replica).map(|strategy| format!("  ({})", strategy.name())).unwrap_or_default();
+        let lies = self.liars.get(&line.replica).map(|lie| format!("  ({lie})")).unwrap_or_default();
         let Some(stands) = &line.stands else { return format!("replica {}  does not answer{lies}", line.replica) };
         format!(
             "replica {}  {:<13}  view {:<3}  executed {:<7}  stable {:<7}  peers up {}  {:>6} requests/s{lies}",

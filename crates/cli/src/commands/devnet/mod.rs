@@ -3,12 +3,13 @@
 mod events;
 mod lines;
 
+use super::strategies::strategies;
 use crate::cluster::{Cluster, Conduct, Standing, consecutive_ports, free_ports};
 use crate::failure::Failure;
 use crate::output::{Format, FormatOption, print_json, print_text};
 use events::{Event, Rates};
 use lines::Lines;
-use pbft_byzantine::Strategy;
+use pbft_byzantine::Lie;
 use pbft_client::Client;
 use pbft_message::ReplicaId;
 use pbft_node::ExitCode;
@@ -25,9 +26,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Run a local cluster in the foreground, to play with. Every replica is a process of its own; what it logs is in
 /// replica.log in its home. Ctrl-C or SIGTERM ends them all.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  pbft devnet\n  pbft devnet --replicas 7 --byzantine 0=equivocate --byzantine 3=mute\n  pbft devnet --home net --base-port 9000 -o json\n\nKill a replica, and start it again with its journal: kill -9 PID; pbft replica --home DIR/replica-N\n\nExits 0 after SIGTERM, 130 after Ctrl-C."
-)]
+#[command(after_help = after_help())]
 pub struct Devnet {
     /// How many replicas; at least 4. Of n replicas (n - 1) / 3 may lie.
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -35,9 +34,9 @@ pub struct Devnet {
     /// How many clients get keys and a home.
     #[arg(long, value_name = "C", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: u32,
-    /// A replica that lies: equivocate, mute or double-vote. May be given for several.
+    /// A replica that lies, and how, as in 0=equivocate or 3=intermittent:mute. May be given for several.
     #[arg(long, value_name = "ID=STRATEGY", value_parser = parse_liar)]
-    byzantine: Vec<(ReplicaId, Strategy)>,
+    byzantine: Vec<(ReplicaId, Lie)>,
     /// Where the homes are made; must not exist, or be empty. Without it they are temporary.
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -48,7 +47,12 @@ pub struct Devnet {
     format: FormatOption,
 }
 
-fn parse_liar(text: &str) -> Result<(ReplicaId, Strategy), String> {
+fn after_help() -> String {
+    let examples = "Examples:\n  pbft devnet\n  pbft devnet --replicas 7 --byzantine 0=equivocate --byzantine 3=mute\n  pbft devnet --home net --base-port 9000 -o json\n\nKill a replica, and start it again with its journal: kill -9 PID; pbft replica --home DIR/replica-N\n\nExits 0 after SIGTERM, 130 after Ctrl-C.";
+    format!("{}\n\n{examples}", strategies())
+}
+
+fn parse_liar(text: &str) -> Result<(ReplicaId, Lie), String> {
     let (id, strategy) = text.split_once('=').ok_or("it is not ID=STRATEGY, as in 0=equivocate")?;
     let id = id.parse().map_err(|_| format!("{id:?} is not the number of a replica"))?;
     Ok((ReplicaId(id), strategy.parse().map_err(|error: pbft_byzantine::UnknownStrategy| error.to_string())?))
@@ -93,7 +97,7 @@ impl Devnet {
         })
     }
 
-    fn liars(&self) -> Result<BTreeMap<ReplicaId, Strategy>, Failure> {
+    fn liars(&self) -> Result<BTreeMap<ReplicaId, Lie>, Failure> {
         let usage = |message| Failure::new(ExitCode::Usage, "Usage", message);
         if let Some((id, _)) = self.byzantine.iter().find(|(id, _)| id.0 >= self.replicas) {
             return Err(usage(format!("--byzantine {id}: there are {} replicas, from 0 on", self.replicas)));
@@ -107,9 +111,9 @@ impl Devnet {
 }
 
 /// Starts the replicas and tells what becomes of them. Ends only by a failure to start.
-async fn stay(cluster: &mut Cluster, liars: &BTreeMap<ReplicaId, Strategy>, format: Format) -> Result<ExitCode, Failure> {
+async fn stay(cluster: &mut Cluster, liars: &BTreeMap<ReplicaId, Lie>, format: Format) -> Result<ExitCode, Failure> {
     for replica in cluster.replicas() {
-        let conduct = liars.get(&replica).map_or(Conduct::Honest, |strategy| Conduct::Lying(*strategy));
+        let conduct = liars.get(&replica).map_or(Conduct::Honest, |lie| Conduct::Lying(*lie));
         cluster.start(replica, conduct)?;
     }
     let client = cluster.client(0)?;
@@ -144,7 +148,7 @@ async fn watch(cluster: &mut Cluster, client: &Client, mut lines: Lines, format:
     }
 }
 
-fn introduce(cluster: &Cluster, liars: &BTreeMap<ReplicaId, Strategy>) {
+fn introduce(cluster: &Cluster, liars: &BTreeMap<ReplicaId, Lie>) {
     let genesis = &cluster.network.genesis;
     let (n, f) = (genesis.replica_count(), genesis.max_faulty());
     print_text(&format!("A cluster of {n} replicas, of which {f} may fail in any way, is ready."));
@@ -161,11 +165,13 @@ fn introduce(cluster: &Cluster, liars: &BTreeMap<ReplicaId, Strategy>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pbft_byzantine::Strategy;
 
     #[test]
     fn a_liar_is_a_number_and_a_strategy() {
-        assert_eq!(parse_liar("2=mute"), Ok((ReplicaId(2), Strategy::Mute)));
-        assert_eq!(parse_liar("0=double-vote"), Ok((ReplicaId(0), Strategy::DoubleVote)));
+        assert_eq!(parse_liar("2=mute"), Ok((ReplicaId(2), Strategy::Mute.into())));
+        let later = Lie { strategy: Strategy::DoubleVote, intermittent: true };
+        assert_eq!(parse_liar("0=intermittent:double-vote"), Ok((ReplicaId(0), later)));
         assert!(parse_liar("2").is_err() && parse_liar("x=mute").is_err());
         assert!(parse_liar("2=fib").unwrap_err().contains("equivocate"));
     }
