@@ -4,8 +4,8 @@ mod rules;
 pub(crate) use rules::hides_prepared;
 
 use crate::*;
-use memory::Memory;
-use pbft_crypto::{SignedDigest, verify_all};
+pub(crate) use memory::Memory;
+use pbft_crypto::{SecretKey, SignedDigest, verify_all};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -92,6 +92,12 @@ impl Authenticator {
     /// clones share what they remember. About 160 bytes each.
     pub fn with_memory(genesis: Arc<Genesis>, signatures: usize) -> Self {
         Self { memory: Some(Memory::new(signatures)), ..Self::new(genesis) }
+    }
+
+    /// The voice of a replica in this domain. What it signs, this authenticator knows as valid and need not verify, if it
+    /// remembers at all.
+    pub fn signer(&self, replica: ReplicaId, key: SecretKey) -> Signer {
+        Signer::new(replica, self.domain, key).remembered_by(self.memory.clone())
     }
 
     /// Names the claims that do not hold, by index.

@@ -80,6 +80,9 @@ pub struct ServiceParameters {
     pub max_range_entries: usize,
     /// The most bytes in the results of one request.
     pub max_result_bytes: usize,
+    /// How many buckets the keys fall into by their hash. A bucket is a chunk of the state: more of them make a
+    /// checkpoint cheaper after few changes to a large state, and all checkpoints of a small state dearer.
+    pub buckets: u32,
 }
 
 impl Default for Parameters {
@@ -105,6 +108,7 @@ impl Default for ServiceParameters {
             max_value_bytes: 1 << 20,
             max_range_entries: 1000,
             max_result_bytes: 4 << 20,
+            buckets: 1 << 14,
         }
     }
 }
@@ -184,7 +188,8 @@ impl Parameters {
 impl ServiceParameters {
     fn check(&self) -> Result<(), GenesisError> {
         let entry = self.max_key_bytes.saturating_add(self.max_value_bytes).saturating_add(4096);
-        let rules: [(&'static str, bool, &'static str); 4] = [
+        let rules: [(&'static str, bool, &'static str); 5] = [
+            ("service.buckets", (1..=1 << 17).contains(&self.buckets), "from 1 to 131072"),
             ("service.max_key_bytes", (1..=1 << 20).contains(&self.max_key_bytes), "from 1 byte to 1 MiB"),
             ("service.max_value_bytes", self.max_value_bytes <= 8 << 20, "at most 8 MiB"),
             ("service.max_range_entries", (1..=100_000).contains(&self.max_range_entries), "from 1 to 100000"),

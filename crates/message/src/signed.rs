@@ -1,5 +1,6 @@
+use crate::authenticator::Memory;
 use crate::{Blob, ClientId, Epoch, PROTOCOL_VERSION, ReplicaId, Request, codec};
-use pbft_crypto::{Digest, SecretKey, Signature};
+use pbft_crypto::{Digest, SecretKey, Signature, SignedDigest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use std::ops::Deref;
 
@@ -142,12 +143,17 @@ pub struct Signer {
     replica: ReplicaId,
     domain: Domain,
     key: SecretKey,
+    memory: Option<Memory>,
 }
 
 impl Signer {
     /// A signer for the replica whose key this is.
     pub const fn new(replica: ReplicaId, domain: Domain, key: SecretKey) -> Self {
-        Self { replica, domain, key }
+        Self { replica, domain, key, memory: None }
+    }
+
+    pub(crate) fn remembered_by(self, memory: Option<Memory>) -> Self {
+        Self { memory, ..self }
     }
 
     /// The replica that this signer speaks for.
@@ -162,7 +168,12 @@ impl Signer {
 
     /// Signs a body.
     pub fn sign<T: Body>(&self, body: T) -> Verified<Signed<T>> {
-        Verified::new(Signed::sign(body, &self.domain, &self.key))
+        let signed = Signed::sign(body, &self.domain, &self.key);
+        if let Some(memory) = &self.memory {
+            let digest = signed.digest(&self.domain);
+            memory.remember(SignedDigest { key: self.key.public(), digest, signature: signed.signature });
+        }
+        Verified::new(signed)
     }
 }
 

@@ -42,6 +42,13 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// A signature that was just made is valid.
+    pub fn remember(&self, claim: SignedDigest) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remember(claim);
+    }
+}
+
 impl Generations {
     fn recall(&mut self, claim: &SignedDigest) -> bool {
         if self.young.contains(claim) {

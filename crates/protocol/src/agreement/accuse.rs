@@ -3,7 +3,7 @@
 use super::*;
 
 /// The most pieces of evidence kept against one replica; the first ones are kept.
-const MOST_PER_REPLICA: usize = 16;
+pub(super) const MOST_PER_REPLICA: usize = 16;
 
 impl Replica {
     /// Whether this replica already holds evidence of this kind against the accused, in the current view.

@@ -16,6 +16,11 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// How many messages of others and its own are held.
+    pub fn count(&self) -> usize {
+        self.votes.values().map(BTreeMap::len).sum::<usize>().saturating_add(self.beyond.len())
+    }
+
     /// The own ones that are durable, above `sequence`.
     pub fn own_durable_above(
         &self,

@@ -25,6 +25,7 @@ mod catch_up;
 mod checkpoint;
 mod config;
 mod effects;
+mod held;
 mod log;
 mod new_view;
 mod normal_case;
@@ -40,6 +41,7 @@ mod view_change;
 
 pub use config::{Config, Limits, Timing};
 pub use effects::{Action, Alarm, Effects, Event, JournalPosition, Persist, Unpersisted};
+pub use held::Held;
 pub use record::Record;
 pub use recover::RecoverError;
 pub use rejection::Rejection;

@@ -64,6 +64,11 @@ pub(super) enum Taken {
 }
 
 impl Requests {
+    /// How many wait to be ordered.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     pub fn new(genesis: &Genesis, count: usize, bytes: usize) -> Self {
         let per_client = genesis.parameters.requests_in_flight;
         let windows = genesis.clients.iter().map(|client| (client.signing_key, RequestWindow::new(per_client))).collect();

@@ -4,14 +4,10 @@ use pbft_message::{Blob, codec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many buckets the keys fall into by their hash. A bucket is a chunk of the state: more of them make a
-/// checkpoint cheaper after few changes, and a snapshot dearer. All replicas must agree on it.
-pub const BUCKET_COUNT: u32 = 1 << 14;
-
-/// The bucket of a key, from 0 to [`BUCKET_COUNT`] - 1.
-pub(super) fn bucket_of(key: &[u8]) -> u32 {
-    let [first, second, ..] = *Digest::of("pbft kv bucket", &[key]).as_bytes();
-    u32::from(u16::from_le_bytes([first, second])) & (BUCKET_COUNT - 1)
+/// The bucket of a key, from 0 to `count` - 1.
+pub(super) fn bucket_of(key: &[u8], count: u32) -> u32 {
+    let [first, second, third, fourth, ..] = *Digest::of("pbft kv bucket", &[key]).as_bytes();
+    u32::from_le_bytes([first, second, third, fourth]).checked_rem(count).unwrap_or(0)
 }
 
 /// The entries of one bucket, by key.
@@ -44,14 +40,14 @@ impl Bucket {
         bytes
     }
 
-    /// The bucket of this number, from its bytes in a store of this revision, or what is wrong with them.
-    pub(super) fn decode(mut bytes: &[u8], number: u32, revision: u64) -> Result<Self, String> {
+    /// The bucket of this number out of `count`, from its bytes in a store of this revision, or what is wrong with them.
+    pub(super) fn decode(mut bytes: &[u8], (number, count): (u32, u32), revision: u64) -> Result<Self, String> {
         let mut entries = BTreeMap::new();
         let mut last = Blob::default();
         while !bytes.is_empty() {
             let (entry, rest) = decode_entry(bytes)?;
             bytes = rest;
-            check_entry(&entry, number, revision)?;
+            check_entry(&entry, (number, count), revision)?;
             if entry.key <= last {
                 return Err("the keys do not ascend".to_owned());
             }
@@ -72,9 +68,10 @@ fn decode_entry(bytes: &[u8]) -> Result<(Entry, &[u8]), String> {
     Ok((entry, rest))
 }
 
-fn check_entry(entry: &Entry, number: u32, revision: u64) -> Result<(), String> {
-    if bucket_of(&entry.key) != number {
-        return Err(format!("a key belongs into bucket {}, not {number}", bucket_of(&entry.key)));
+fn check_entry(entry: &Entry, (number, count): (u32, u32), revision: u64) -> Result<(), String> {
+    let right = bucket_of(&entry.key, count);
+    if right != number {
+        return Err(format!("a key belongs into bucket {right}, not {number}"));
     }
     let ordered = 0 < entry.create_revision && entry.create_revision <= entry.mod_revision && entry.mod_revision <= revision;
     if !ordered || entry.version == 0 {

@@ -23,7 +23,6 @@ mod store;
 #[allow(clippy::arithmetic_side_effects)]
 mod tests;
 
-pub use bucket::BUCKET_COUNT;
 pub use limits::MAX_TRANSACTION_STEPS;
 pub use model::Model;
 pub use operation::{Compare, Expected, Operation, RangeEnd, Relation, Step, Target};

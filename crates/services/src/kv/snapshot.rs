@@ -1,13 +1,10 @@
-use super::bucket::{BUCKET_COUNT, Bucket};
+use super::bucket::Bucket;
 use pbft_message::codec;
 use pbft_protocol::service::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How many chunks the state has: the header, then the buckets.
-pub(super) const CHUNK_COUNT: u32 = BUCKET_COUNT + 1;
-
-/// The chunk of a bucket.
+/// The chunk of a bucket: the header comes before them.
 pub(super) fn chunk_of(bucket: u32) -> u32 {
     bucket.saturating_add(1)
 }
@@ -29,7 +26,7 @@ pub(super) struct FrozenStore {
 
 impl Snapshot for FrozenStore {
     fn chunk_count(&self) -> u32 {
-        CHUNK_COUNT
+        u32::try_from(self.buckets.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
     fn chunk(&self, index: u32) -> Vec<u8> {

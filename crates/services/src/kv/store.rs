@@ -1,7 +1,7 @@
-use super::bucket::{BUCKET_COUNT, Bucket, bucket_of};
+use super::bucket::{Bucket, bucket_of};
 use super::draft::{Changes, Draft};
 use super::limits::Limits;
-use super::snapshot::{CHUNK_COUNT, FrozenStore, Header, chunk_of};
+use super::snapshot::{FrozenStore, Header, chunk_of};
 use super::{Entry, KvError, KvResult, Operation};
 use pbft_message::{Blob, ServiceParameters, codec};
 use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};
@@ -13,7 +13,7 @@ pub(super) const FIRST_REVISION: u64 = 1;
 
 /// The replicated key-value store.
 ///
-/// Its state is cut into [`BUCKET_COUNT`] buckets, which a snapshot shares (copy on write): a checkpoint costs in
+/// Its state is cut into as many buckets as the genesis says, which a snapshot shares (copy on write): a checkpoint costs in
 /// proportion to the buckets that changed.
 #[derive(Debug)]
 pub struct KeyValueStore {
@@ -34,8 +34,8 @@ impl KeyValueStore {
             limits: Limits::new(limits),
             revision: FIRST_REVISION,
             entries: BTreeMap::new(),
-            buckets: vec![empty; BUCKET_COUNT as usize],
-            changed: (0..CHUNK_COUNT).collect(),
+            buckets: vec![empty; limits.buckets as usize],
+            changed: (0..=limits.buckets).collect(),
         }
     }
 
@@ -65,7 +65,7 @@ impl KeyValueStore {
         self.revision = revision;
         self.changed.insert(0);
         for (key, entry) in changes {
-            let number = bucket_of(&key);
+            let number = bucket_of(&key, self.bucket_count());
             self.changed.insert(chunk_of(number));
             if let Some(bucket) = self.buckets.get_mut(number as usize) {
                 Arc::make_mut(bucket).set(key.clone(), entry.clone());
@@ -75,6 +75,10 @@ impl KeyValueStore {
                 None => self.entries.remove(&key),
             };
         }
+    }
+
+    fn bucket_count(&self) -> u32 {
+        u32::try_from(self.buckets.len()).unwrap_or(u32::MAX)
     }
 
     fn header(&self) -> Header {
@@ -102,7 +106,7 @@ impl Service for KeyValueStore {
     }
 
     fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
-        let (header, buckets) = decode_chunks(&chunks)?;
+        let (header, buckets) = decode_chunks(&chunks, self.bucket_count())?;
         let entries: BTreeMap<_, _> =
             buckets.iter().flat_map(|bucket| bucket.entries()).map(|entry| (entry.key.clone(), Arc::clone(entry))).collect();
         if entries.len() as u64 != header.keys {
@@ -117,18 +121,18 @@ impl Service for KeyValueStore {
     }
 }
 
-fn decode_chunks(chunks: &[Vec<u8>]) -> Result<(Header, Vec<Arc<Bucket>>), RestoreError> {
+fn decode_chunks(chunks: &[Vec<u8>], count: u32) -> Result<(Header, Vec<Arc<Bucket>>), RestoreError> {
     let refuse = |chunk: u32, reason: String| RestoreError { chunk, reason };
-    if chunks.len() != CHUNK_COUNT as usize {
-        return Err(refuse(0, format!("there are {} chunks; a key-value store has {CHUNK_COUNT}", chunks.len())));
+    if chunks.len() != (count as usize).saturating_add(1) {
+        return Err(refuse(0, format!("there are {} chunks; this store has a header and {count} buckets", chunks.len())));
     }
     let (header, buckets) = chunks.split_first().ok_or_else(|| refuse(0, "it is missing".to_owned()))?;
     let header: Header = codec::decode(header).map_err(|error| refuse(0, format!("the header has a {error}")))?;
     if header.revision < FIRST_REVISION {
         return Err(refuse(0, format!("the revision is below {FIRST_REVISION}")));
     }
-    let buckets = (0..BUCKET_COUNT).zip(buckets).map(|(number, bytes)| {
-        let bucket = Bucket::decode(bytes, number, header.revision);
+    let buckets = (0..count).zip(buckets).map(|(number, bytes)| {
+        let bucket = Bucket::decode(bytes, (number, count), header.revision);
         bucket.map(Arc::new).map_err(|reason| refuse(chunk_of(number), reason))
     });
     Ok((header, buckets.collect::<Result<_, _>>()?))

@@ -1,12 +1,12 @@
 use super::{chunks, run, store};
 use crate::kv::bucket::bucket_of;
 use crate::kv::snapshot::{Header, chunk_of};
-use crate::kv::{BUCKET_COUNT, Entry, KvResult, Operation, RangeEnd, StepResult};
+use crate::kv::{Entry, KvResult, Operation, RangeEnd, StepResult};
 use pbft_message::codec;
 use pbft_protocol::service::Service;
 
 fn chunk(key: &str) -> u32 {
-    chunk_of(bucket_of(key.as_bytes()))
+    chunk_of(bucket_of(key.as_bytes(), BUCKET_COUNT))
 }
 
 /// A bucket's bytes with these entries, as they come.
@@ -25,8 +25,8 @@ fn entry(key: &str) -> Entry {
 
 /// Two keys of one bucket, in their order.
 fn neighbours() -> (String, String) {
-    let bucket = bucket_of(b"0");
-    let other = (1..).map(|number: u64| number.to_string()).find(|key| bucket_of(key.as_bytes()) == bucket);
+    let bucket = bucket_of(b"0", BUCKET_COUNT);
+    let other = (1..).map(|number: u64| number.to_string()).find(|key| bucket_of(key.as_bytes(), BUCKET_COUNT) == bucket);
     ("0".to_owned(), other.unwrap())
 }
 
@@ -120,3 +120,6 @@ fn an_impossible_state_is_refused_and_leaves_the_store_as_it_was() {
     assert_eq!(run(&mut store, &Operation::range("", RangeEnd::Last, 0)), all);
     assert_eq!(store.snapshot().chunk(0), header(2, 2));
 }
+
+/// Of the default parameters.
+const BUCKET_COUNT: u32 = 1 << 14;

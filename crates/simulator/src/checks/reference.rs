@@ -1,0 +1,104 @@
+use super::invariant::{Invariant, Violation};
+use pbft_crypto::Digest;
+use pbft_message::{Batch, Blob, ClientId, Domain, Genesis, Outcome, Reply, RequestRefusal, SequenceNumber, Timestamp};
+use pbft_services::kv::{Model, Operation};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What must come of the agreed order: the model of the store, and R8 in its simplest form.
+pub struct Reference {
+    domain: Domain,
+    model: Model,
+    window: usize,
+    clients: BTreeMap<ClientId, BTreeSet<Timestamp>>,
+    executed: BTreeMap<(ClientId, Timestamp), Executed>,
+    /// Requests that were ordered and had no effect, by where.
+    refused: BTreeSet<(ClientId, Timestamp, SequenceNumber, RequestRefusal)>,
+    /// All numbers up to this one are in.
+    through: SequenceNumber,
+}
+
+/// A request that took effect.
+pub struct Executed {
+    pub request: Digest,
+    /// Its number, and its place in the batch.
+    pub position: (SequenceNumber, usize),
+    pub results: Vec<Blob>,
+}
+
+impl Reference {
+    pub fn new(genesis: &Genesis, domain: Domain) -> Self {
+        Self {
+            domain,
+            model: Model::new(&genesis.service),
+            window: genesis.parameters.requests_in_flight,
+            clients: genesis.clients.iter().map(|client| (client.signing_key, BTreeSet::new())).collect(),
+            executed: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            through: SequenceNumber::GENESIS,
+        }
+    }
+
+    pub const fn through(&self) -> SequenceNumber {
+        self.through
+    }
+
+    /// Executes the next number's batch.
+    pub fn execute(&mut self, batch: Option<&Batch>) {
+        self.through = self.through.next();
+        for (place, request) in batch.into_iter().flat_map(|batch| batch.requests()).enumerate() {
+            let (client, timestamp) = (request.client, request.timestamp);
+            let digest = request.digest(&self.domain);
+            let mut refuse = |refusal| _ = self.refused.insert((client, timestamp, self.through, refusal));
+            let Some(remembered) = self.clients.get_mut(&client) else {
+                refuse(RequestRefusal::UnknownClient);
+                continue;
+            };
+            if remembered.contains(&timestamp) {
+                if self.executed[&(client, timestamp)].request != digest {
+                    refuse(RequestRefusal::TimestampReused);
+                }
+                continue;
+            }
+            if remembered.len() >= self.window && remembered.first().is_some_and(|lowest| timestamp <= *lowest) {
+                refuse(RequestRefusal::TooOld);
+                continue;
+            }
+            remembered.insert(timestamp);
+            if remembered.len() > self.window {
+                remembered.pop_first();
+            }
+            let results = request.operations.iter().map(|operation| match Operation::decode(operation) {
+                Ok(operation) => Blob::from(self.model.apply(&operation).encode()),
+                Err(_) => Blob::default(),
+            });
+            let executed = Executed { request: digest, position: (self.through, place), results: results.collect() };
+            self.executed.insert((client, timestamp), executed);
+        }
+    }
+
+    pub fn executed(&self, client: ClientId, timestamp: Timestamp) -> Option<&Executed> {
+        self.executed.get(&(client, timestamp))
+    }
+
+    /// Whether a correct replica may say this.
+    pub fn check_reply(&self, reply: &Reply) -> Result<(), Violation> {
+        let wrong = |what: String| {
+            let detail = format!("the reply to {} of {} at {}: {what}", reply.timestamp.0, reply.client, reply.sequence);
+            Err(Violation { invariant: Invariant::AnswersAreRight, detail })
+        };
+        if let Outcome::Refused(refusal) = &reply.outcome {
+            let known = (reply.client, reply.timestamp, reply.sequence, refusal.clone());
+            return if self.refused.contains(&known) { Ok(()) } else { wrong(format!("{refusal}, which is not so")) };
+        }
+        let Some(executed) = self.executed(reply.client, reply.timestamp) else {
+            return wrong("it was not executed".to_owned());
+        };
+        if executed.request != reply.request || executed.position.0 != reply.sequence {
+            return wrong(format!("another request was executed at {}", executed.position.0));
+        }
+        match &reply.outcome {
+            Outcome::Executed(results) if *results != executed.results => wrong("the results are not the model's".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}

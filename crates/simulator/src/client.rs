@@ -1,0 +1,124 @@
+use crate::cluster::client_key;
+use crate::plan::Plan;
+use crate::random::Random;
+use pbft_message::{Authenticator, Blob, ClientId, ClientMessage, ReplicaId, Request, Signed, Timestamp, sign_request};
+use pbft_protocol::session::{Session, Settings};
+use pbft_services::kv::{Compare, Expected, Operation, RangeEnd, Relation, Step, Target};
+use std::time::Duration;
+
+/// Microseconds since 1970 when a run begins.
+pub const WALL_AT_START: u64 = 1_700_000_000_000_000;
+
+/// A client with its real session, or a liar with a real key.
+pub struct Client {
+    pub id: u32,
+    pub name: ClientId,
+    pub session: Session,
+    pub lies: bool,
+    /// How many requests it still wants to send.
+    pub left: u64,
+    /// It waits before it sends the next one.
+    pub thinking: bool,
+    random: Random,
+    operations: u64,
+    keys: u64,
+    written: u64,
+}
+
+impl Client {
+    pub fn new(id: u32, plan: &Plan, authenticator: &Authenticator, random: Random) -> Self {
+        let key = client_key(id);
+        let lies = id >= plan.clients - plan.lying_clients;
+        Self {
+            id,
+            name: ClientId(key.public()),
+            session: Session::new(authenticator.genesis().clone(), key, Settings::default()),
+            lies,
+            left: if lies { plan.requests.min(30) } else { plan.requests },
+            thinking: false,
+            random,
+            operations: plan.operations,
+            keys: plan.keys,
+            written: 0,
+        }
+    }
+
+    /// The operations of the next request.
+    pub fn next_operations(&mut self) -> Vec<Operation> {
+        let count = self.random.between(1, self.operations);
+        (0..count).map(|_| self.operation()).collect()
+    }
+
+    fn operation(&mut self) -> Operation {
+        let key = self.key();
+        self.written += 1;
+        let value = format!("{}-{}", self.id, self.written);
+        match self.random.below(10) {
+            0..=3 => Operation::put(key, value),
+            4 | 5 => Operation::get(key),
+            6 => Operation::delete(key),
+            7 => Operation::range("", RangeEnd::Last, 0),
+            8 => {
+                let expected = match self.random.below(2) {
+                    0 => Expected::Absent,
+                    _ => Expected::ModRevision(self.random.between(1, 60)),
+                };
+                Operation::compare_and_swap(key, expected, value)
+            }
+            _ => Operation::Transaction {
+                compare: vec![Compare::new(&key, Relation::Less, Target::Version(self.random.between(1, 4)))],
+                success: vec![Step::put(&key, value), Step::get(self.key())],
+                failure: vec![Step::delete(&key)],
+            },
+        }
+    }
+
+    fn key(&mut self) -> String {
+        format!("k{}", self.random.below(self.keys))
+    }
+
+    /// What a lying client sends next: to whom, and what. All of it is signed with its own key, more or less.
+    pub fn lie(&mut self, authenticator: &Authenticator, now: Duration) -> Vec<(ReplicaId, ClientMessage)> {
+        let replicas: Vec<ReplicaId> = authenticator.genesis().replica_ids().collect();
+        let timestamp = WALL_AT_START + now.as_micros() as u64 + self.written;
+        let mood = self.random.below(6);
+        let timestamp = match mood {
+            0 => u64::MAX - self.written,
+            1 => self.written,
+            _ => timestamp,
+        };
+        let one = self.signed(authenticator, timestamp);
+        let other = self.signed(authenticator, timestamp);
+        let mut sends = Vec::new();
+        for replica in &replicas {
+            let request = match mood {
+                // Different bodies for one timestamp.
+                2 | 3 if replica.0 % 2 == 1 => &other,
+                _ => &one,
+            };
+            // Some replicas only.
+            if mood == 4 && self.random.percent(60) {
+                continue;
+            }
+            sends.push((*replica, ClientMessage::Request(request.clone())));
+        }
+        if mood == 5 {
+            sends.push((replicas[0], ClientMessage::Request(self.forged(authenticator, timestamp))));
+        }
+        sends
+    }
+
+    fn signed(&mut self, authenticator: &Authenticator, timestamp: u64) -> Signed<Request> {
+        let operations = self.next_operations().iter().map(|operation| Blob::from(operation.encode())).collect();
+        let request = Request { client: self.name, timestamp: Timestamp(timestamp), operations };
+        sign_request(request, authenticator.domain(), &client_key(self.id))
+    }
+
+    /// In the name of another client.
+    fn forged(&mut self, authenticator: &Authenticator, timestamp: u64) -> Signed<Request> {
+        let victim = ClientId(client_key(0).public());
+        let operations = vec![Blob::from(Operation::put("stolen", "goods").encode())];
+        let request = Request { client: victim, timestamp: Timestamp(timestamp), operations };
+        sign_request(request, authenticator.domain(), &client_key(self.id))
+    }
+}

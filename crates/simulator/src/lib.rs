@@ -1,0 +1,31 @@
+//! A deterministic simulator: the daemon's own replica, journal, execution, service and client session, in a world whose
+//! time, network, disks, crashes and lies one seed decides. See docs/testing.md.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a simulator may panic: it is a test"
+)]
+#![allow(clippy::cast_possible_truncation)]
+
+mod campaign;
+mod checks;
+mod client;
+mod cluster;
+mod disk;
+mod network;
+mod options;
+mod plan;
+mod process;
+mod random;
+mod replicas;
+mod run;
+mod trace;
+mod trouble;
+mod world;
+
+pub use campaign::{Extent, Summary, run_all};
+pub use checks::{Invariant, Violation};
+pub use options::{Fault, Options, UnknownFault};
+pub use run::{Outcome, run};

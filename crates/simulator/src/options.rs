@@ -1,0 +1,116 @@
+use pbft_byzantine::Lie;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+/// What the environment may do to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Messages are lost.
+    Loss,
+    /// Messages come twice, or again much later.
+    Duplication,
+    /// Messages take long and overtake each other.
+    Delay,
+    /// Links stand still for a while, then all comes at once.
+    Clog,
+    /// Links have a bandwidth.
+    Bandwidth,
+    /// Replicas cannot reach each other: isolated, split, in a ring, over a bridge, one way.
+    Partition,
+    /// Replicas are killed at any boundary, with what was not synced lost, torn or kept.
+    Crash,
+    /// Replicas stand still.
+    Pause,
+    /// Clocks run fast, slow, or are wrong.
+    Drift,
+    /// Disks are slow.
+    SlowDisk,
+    /// Some clients lie.
+    Clients,
+}
+
+/// The name is no fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFault(String);
+
+impl std::fmt::Display for UnknownFault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+        write!(formatter, "{} is no fault: all, none, or some of {}", self.0, names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownFault {}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Loss,
+        Self::Duplication,
+        Self::Delay,
+        Self::Clog,
+        Self::Bandwidth,
+        Self::Partition,
+        Self::Crash,
+        Self::Pause,
+        Self::Drift,
+        Self::SlowDisk,
+        Self::Clients,
+    ];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Duplication => "duplication",
+            Self::Delay => "delay",
+            Self::Clog => "clog",
+            Self::Bandwidth => "bandwidth",
+            Self::Partition => "partition",
+            Self::Crash => "crash",
+            Self::Pause => "pause",
+            Self::Drift => "drift",
+            Self::SlowDisk => "slow-disk",
+            Self::Clients => "clients",
+        }
+    }
+
+    /// Reads a list such as `loss,crash`, `all` or `none`.
+    pub fn parse_list(text: &str) -> Result<BTreeSet<Self>, UnknownFault> {
+        match text {
+            "all" => Ok(Self::ALL.into()),
+            "none" => Ok(BTreeSet::new()),
+            list => list.split(',').map(str::parse).collect(),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+        Self::ALL.into_iter().find(|fault| fault.name() == text).ok_or_else(|| UnknownFault(text.to_owned()))
+    }
+}
+
+/// What a seed may draw from. The same seed with other options is another run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The size of the cluster; drawn if none.
+    pub replicas: Option<u64>,
+    /// How replicas may lie; nobody lies if empty.
+    pub lies: Vec<Lie>,
+    /// What the environment may do.
+    pub faults: BTreeSet<Fault>,
+    /// How many requests the clients send in total.
+    pub requests: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let lies = pbft_byzantine::Strategy::ALL
+            .into_iter()
+            .flat_map(|strategy| [false, true].map(|intermittent| Lie { strategy, intermittent }));
+        Self { replicas: None, lies: lies.collect(), faults: Fault::ALL.into(), requests: 200 }
+    }
+}

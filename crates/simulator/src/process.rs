@@ -1,0 +1,127 @@
+use crate::client::WALL_AT_START;
+use crate::disk::SharedDisk;
+use crate::plan::Plan;
+use pbft_message::{Authenticator, ReplicaId, Signer, StableCertificate};
+use pbft_protocol::agreement::{Config, Replica};
+use pbft_protocol::execution::FrozenState;
+use pbft_protocol::{Now, Outbound};
+use pbft_replica::{Execution, JournalWriter, Order, Recovered, RecoveryError, Throttle, recover};
+use pbft_services::kv::KeyValueStore;
+use pbft_storage::{Identity, Journal, Snapshots};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// One process of a replica, running or not. Two of them may share an id: twins.
+pub struct Process {
+    pub id: ReplicaId,
+    pub correct: bool,
+    pub config: Config,
+    pub signer: Signer,
+    pub identity: Identity,
+    pub disk: SharedDisk,
+    pub running: Option<Box<Running>>,
+    /// Grows with each start; what was under way before a crash is of an older one.
+    pub incarnation: u64,
+    pub outbound: Option<Outbound>,
+    /// It stands still.
+    pub paused: bool,
+    /// It dies after so many more steps.
+    pub fuse: Option<u64>,
+    /// Of its clock: thousandths of the true rate, and the wall clock's error in microseconds.
+    pub rate: u64,
+    pub wall_error: i64,
+    pub started_at: Duration,
+    /// The journal that it began with is not there yet.
+    pub is_new: bool,
+}
+
+/// A running replica: the daemon's own parts, and what its threads have under way.
+pub struct Running {
+    pub replica: Replica,
+    pub writer: JournalWriter<SharedDisk>,
+    pub journaling: bool,
+    pub execution: Execution<KeyValueStore>,
+    pub orders: VecDeque<Order>,
+    pub executing: bool,
+    pub snapshots: Snapshots<SharedDisk>,
+    pub saving: Option<(FrozenState, StableCertificate)>,
+    pub last_snapshot_bytes: u64,
+    pub throttle: Throttle,
+}
+
+impl Process {
+    pub fn new(id: u32, correct: bool, plan: &Plan, authenticator: &Authenticator) -> Self {
+        let key = crate::cluster::replica_key(id);
+        let identity = Identity { cluster: authenticator.genesis().cluster_id(), owner: key.public() };
+        let config = Config { authenticator: authenticator.clone(), timing: plan.timing.clone(), limits: plan.limits.clone() };
+        let (rate, wall_error) = plan.clocks.get(id as usize).copied().unwrap_or((1000, 0));
+        Self {
+            id: ReplicaId(id),
+            correct,
+            config,
+            signer: authenticator.signer(ReplicaId(id), key),
+            identity,
+            disk: SharedDisk::default(),
+            running: None,
+            incarnation: 0,
+            outbound: None,
+            paused: false,
+            fuse: None,
+            rate,
+            wall_error,
+            started_at: Duration::ZERO,
+            is_new: true,
+        }
+    }
+
+    /// Its own clock, at this time of the simulation.
+    pub fn now(&self, at: Duration) -> Now {
+        let elapsed = at.saturating_sub(self.started_at).as_micros() as u64;
+        let wall = WALL_AT_START + at.as_micros() as u64;
+        Now { monotonic: Duration::from_micros(elapsed * self.rate / 1000), wall: wall.saturating_add_signed(self.wall_error) }
+    }
+
+    /// When its clock will show this.
+    pub fn true_time(&self, local: Duration) -> Duration {
+        self.started_at + Duration::from_micros((local.as_nanos() as u64).div_ceil(self.rate))
+    }
+
+    /// Starts it from its disk, as the daemon does.
+    pub fn start(&mut self, at: Duration, plan: &Plan) -> Result<(), RecoveryError> {
+        self.started_at = at;
+        self.incarnation += 1;
+        if self.is_new {
+            // What the key generation does, before the daemon first runs.
+            let secret = [self.id.0 as u8; 32];
+            if Journal::create(self.disk.clone(), &self.identity, &secret, plan.segment_bytes).is_ok() {
+                self.is_new = false;
+            }
+        }
+        let genesis = self.config.authenticator.genesis().clone();
+        let service = KeyValueStore::new(&genesis.service);
+        let disks = (self.disk.clone(), self.disk.clone());
+        let recovered = recover(disks, &self.identity, service, self.config.clone(), self.signer.clone(), self.now(at))?;
+        let Recovered { journal, snapshots, executor, replica, torn: _ } = recovered;
+        let others = genesis.replica_ids().filter(|id| *id != self.id).collect();
+        self.running = Some(Box::new(Running {
+            replica,
+            writer: JournalWriter::new(journal),
+            journaling: false,
+            execution: Execution::new(executor, others),
+            orders: VecDeque::new(),
+            executing: false,
+            snapshots,
+            saving: None,
+            last_snapshot_bytes: 0,
+            throttle: Throttle::default(),
+        }));
+        Ok(())
+    }
+
+    /// When something in it wants to be woken, in the simulation's time.
+    pub fn wakes_at(&self) -> Option<Duration> {
+        let running = self.running.as_ref().filter(|_| !self.paused)?;
+        let times = running.replica.poll_timeout().into_iter().chain(running.execution.poll_timeout());
+        times.min().map(|local| self.true_time(local))
+    }
+}
