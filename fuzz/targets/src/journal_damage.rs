@@ -39,7 +39,7 @@ impl World {
             5 => self.write(input, true, None),
             6 => self.reopen(|_| 0, &[]),
             _ => {
-                let (rebase, fails) = (input.byte() % 3 == 0, u64::from(input.byte() % 8));
+                let (rebase, fails) = (input.byte().is_multiple_of(3), u64::from(input.byte() % 8));
                 self.write(input, rebase, Some(fails));
             }
         }
