@@ -50,11 +50,10 @@ fn new_view(input: &mut Input<'_>) -> Signed<NewView> {
         changes.sort_by_key(|change| change.replica);
     }
     let mut body = (*cluster().new_view(view, changes)).clone();
-    let count = body.pre_prepares.len().max(1);
     match input.byte() {
         101 => drop(body.pre_prepares.pop()),
         102 => body.pre_prepares.extend(body.pre_prepares.first().cloned()),
-        103 => body.pre_prepares.swap(0, count - 1),
+        103 => body.pre_prepares.reverse(),
         104 => body.pre_prepares.push(cluster().pre_prepare(view, SequenceNumber(input.number()), NULL_DIGEST)),
         105 => body.pre_prepares.iter_mut().for_each(|header| *header = cluster().pre_prepare(view, header.sequence, NULL_DIGEST)),
         106 => body.pre_prepares.iter_mut().for_each(|header| {
