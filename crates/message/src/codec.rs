@@ -12,6 +12,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// No encoded value is larger than this many bytes.
 pub const MAX_ENCODED_BYTES: usize = 64 << 20;
 
+const SMALL: usize = 64 << 10;
+const MEDIUM: usize = 2 << 20;
+
 const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<MAX_ENCODED_BYTES>> =
     bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<MAX_ENCODED_BYTES>();
 
@@ -35,7 +38,13 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Decodes a value, refusing every encoding but the canonical one.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (value, consumed): (T, usize) = bincode::serde::decode_from_slice(bytes, CONFIGURATION).map_err(malformed)?;
+    // bincode makes room for a text on the word of its length, as far as the limit allows: so short inputs get low ones.
+    let (value, consumed): (T, usize) = match bytes.len() {
+        length if length <= SMALL => bincode::serde::decode_from_slice(bytes, CONFIGURATION.with_limit::<SMALL>()),
+        length if length <= MEDIUM => bincode::serde::decode_from_slice(bytes, CONFIGURATION.with_limit::<MEDIUM>()),
+        _ => bincode::serde::decode_from_slice(bytes, CONFIGURATION),
+    }
+    .map_err(malformed)?;
     if consumed != bytes.len() {
         return Err(DecodeError::NotCanonical);
     }

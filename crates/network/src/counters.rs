@@ -63,7 +63,7 @@ impl Counters {
             Fault::TooManyConnections => self.too_many_connections.add(),
             Fault::HelloTimeout => self.hello_timeout.add(),
             Fault::HelloRefused(_) => self.hello_refused.add(),
-            Fault::OversizeFrame { .. } => self.oversize_frame.add(),
+            Fault::OversizeFrame(_) => self.oversize_frame.add(),
             Fault::MalformedStream(_) => self.malformed_stream.add(),
             Fault::Replaced => self.connection_replaced.add(),
             Fault::Lost(error) if !greeted => self.add_refusal(error),

@@ -1,4 +1,4 @@
-use crate::Lane;
+use crate::frame::FrameError;
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
 /// Why a connection ends. Its text is told to the peer and to the consumer.
@@ -19,8 +19,8 @@ pub(crate) enum Fault {
     HelloTimeout,
     #[error("hello refused: {0}")]
     HelloRefused(String),
-    #[error("a frame of {length} bytes on the {lane} lane, where at most {max} are allowed")]
-    OversizeFrame { lane: Lane, length: u32, max: u32 },
+    #[error("{0}")]
+    OversizeFrame(FrameError),
     #[error("malformed stream: {0}")]
     MalformedStream(&'static str),
     // Escaped: the text may come from the peer and goes to logs.
@@ -42,7 +42,7 @@ impl Fault {
             Self::TooManyConnections => 4,
             Self::HelloTimeout => 5,
             Self::HelloRefused(_) => 6,
-            Self::OversizeFrame { .. } => 7,
+            Self::OversizeFrame(_) => 7,
             Self::MalformedStream(_) => 8,
         })
     }
@@ -50,6 +50,15 @@ impl Fault {
     /// Closes the connection for this reason. Only the first close of a connection has an effect.
     pub fn close(&self, connection: &quinn::Connection) {
         connection.close(self.code(), self.to_string().as_bytes());
+    }
+}
+
+impl From<FrameError> for Fault {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Empty => Self::MalformedStream("an empty frame"),
+            FrameError::Oversize { .. } => Self::OversizeFrame(error),
+        }
     }
 }
 

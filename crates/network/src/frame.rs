@@ -15,8 +15,26 @@ const COPY_BELOW: usize = 16 << 10;
 /// How long the rest of a large frame may take once its share of the budget is taken.
 const LARGE_FRAME_TIME: Duration = Duration::from_secs(30);
 
+/// Why bytes are no frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The length is zero.
+    #[error("an empty frame")]
+    Empty,
+    /// The length is over the limit.
+    #[error("a frame of {length} bytes on the {lane} lane, where at most {max} are allowed")]
+    Oversize {
+        /// The lane it came on.
+        lane: Lane,
+        /// The length it claims.
+        length: u32,
+        /// The limit.
+        max: u32,
+    },
+}
+
 /// Puts frames and their lengths into as few pieces as pays.
-pub(crate) fn coalesce(frames: Vec<Bytes>) -> Vec<Bytes> {
+pub fn coalesce(frames: Vec<Bytes>) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     let mut small = BytesMut::new();
     for frame in frames {
@@ -37,7 +55,7 @@ pub(crate) fn coalesce(frames: Vec<Bytes>) -> Vec<Bytes> {
 /// Puts frames together again from bytes that arrive in pieces. Memory grows with what has arrived, never on the
 /// word of a length.
 #[derive(Debug)]
-pub(crate) struct Assembler {
+pub struct Assembler {
     lane: Lane,
     max_frame: u32,
     /// The bytes of the length that have arrived, as far as it is not known.
@@ -48,12 +66,13 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
+    /// At the beginning of a stream whose frames are limited to so many bytes.
     pub const fn new(lane: Lane, max_frame: u32) -> Self {
         Self { lane, max_frame, header: Vec::new(), length: None, frame: Vec::new() }
     }
 
     /// Consumes bytes up to the end of a frame and returns that frame; `None` once all are consumed.
-    pub fn take_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Bytes>, Fault> {
+    pub fn take_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Bytes>, FrameError> {
         let length = match self.length {
             Some(length) => length,
             None => match self.take_length(arrived)? {
@@ -80,19 +99,19 @@ impl Assembler {
         self.length.filter(|length| *length >= SMALL_FRAME)
     }
 
-    fn take_length(&mut self, arrived: &mut Bytes) -> Result<Option<usize>, Fault> {
+    fn take_length(&mut self, arrived: &mut Bytes) -> Result<Option<usize>, FrameError> {
         let missing = size_of::<u32>().saturating_sub(self.header.len());
         self.header.extend_from_slice(&arrived.split_to(missing.min(arrived.len())));
         let Ok(header) = <[u8; 4]>::try_from(self.header.as_slice()) else { return Ok(None) };
         self.header.clear();
         let length = u32::from_le_bytes(header);
         if length == 0 {
-            return Err(Fault::MalformedStream("an empty frame"));
+            return Err(FrameError::Empty);
         }
         if length > self.max_frame {
-            return Err(Fault::OversizeFrame { lane: self.lane, length, max: self.max_frame });
+            return Err(FrameError::Oversize { lane: self.lane, length, max: self.max_frame });
         }
-        usize::try_from(length).map(Some).map_err(|_| Fault::OversizeFrame { lane: self.lane, length, max: self.max_frame })
+        usize::try_from(length).map(Some).map_err(|_| FrameError::Oversize { lane: self.lane, length, max: self.max_frame })
     }
 }
 
@@ -158,7 +177,7 @@ impl ChunkReader {
 mod tests {
     use super::*;
 
-    fn frames_from(wire: &[u8], piece: usize) -> Result<Vec<Bytes>, Fault> {
+    fn frames_from(wire: &[u8], piece: usize) -> Result<Vec<Bytes>, FrameError> {
         let mut assembler = Assembler::new(Lane::Votes, 100_000);
         let mut frames = Vec::new();
         for part in wire.chunks(piece) {
@@ -189,7 +208,7 @@ mod tests {
     fn an_oversize_length_is_refused_before_anything_is_allocated() {
         let mut assembler = Assembler::new(Lane::Bulk, 100_000);
         let mut wire = Bytes::from_static(&[0xff; 5]);
-        let refused = Fault::OversizeFrame { lane: Lane::Bulk, length: u32::MAX, max: 100_000 };
+        let refused = FrameError::Oversize { lane: Lane::Bulk, length: u32::MAX, max: 100_000 };
         assert_eq!(assembler.take_frame(&mut wire), Err(refused));
         assert_eq!(assembler.frame.capacity(), 0);
     }
@@ -210,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_empty_frame_is_refused_and_a_truncated_one_yields_nothing() {
-        assert_eq!(frames_from(&[0; 4], 4), Err(Fault::MalformedStream("an empty frame")));
+        assert_eq!(frames_from(&[0; 4], 4), Err(FrameError::Empty));
         assert_eq!(frames_from(&[3, 0, 0, 0, 1, 2], 1), Ok(vec![]));
     }
 }

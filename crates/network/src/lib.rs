@@ -35,6 +35,7 @@ mod tls;
 pub use dial::Dial;
 pub use directory::{Class, Directory};
 pub use endpoint::{BindError, Endpoint, SendError};
+pub use frame::{Assembler, FrameError, coalesce};
 pub use inbound::{Channels, ConnectionId, Greeter, Inbound};
 pub use lane::Lane;
 pub use settings::{ClassSettings, Settings};

@@ -124,7 +124,7 @@ impl LimitsConfig {
 
 impl ReplicaConfig {
     /// What is wrong with it, if anything: one sentence that names the setting.
-    pub(crate) fn problem(&self, genesis: &Genesis) -> Option<String> {
+    pub fn problem(&self, genesis: &Genesis) -> Option<String> {
         let (timing, limits) = (&self.timing, &self.limits);
         if genesis.replica(self.replica).is_none() {
             return Some(format!("replica = {} is not in the genesis, which has {}", self.replica, genesis.replica_count()));
