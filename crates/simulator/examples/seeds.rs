@@ -18,10 +18,14 @@ fn main() {
         return;
     }
     std::panic::set_hook(Box::new(|_| {}));
-    let summary = run_all(first, Extent::Count(count), 2, 40, |seed| run(seed, &options, false), |_| {});
-    for (seed, violation) in &summary.failed {
-        println!("{seed}: {} {}", violation.invariant.name(), violation.detail);
-    }
+    let one = |seed| {
+        let outcome = run(seed, &options, false);
+        if let Some(violation) = &outcome.violation {
+            println!("{seed}: {} {}", violation.invariant.name(), violation.detail);
+        }
+        outcome
+    };
+    let summary = run_all(first, Extent::Count(count), 2, 40, one, |_| {});
     println!(
         "{} seeds, {} events, {:.1} seeds/s, {:.0} events/s",
         summary.seeds,

@@ -139,6 +139,11 @@ impl Plan {
             if drifts { (random.between(800, 1200), random.between(0, 6_000_000) as i64 - 3_000_000) } else { (1000, 0) }
         });
         let clocks = clocks.collect();
+        let safety = Duration::from_millis(if rough { random.pick(&[1500, 3000, 6000]) } else { 0 });
+        let requests = options.requests / honest;
+        // Requests are spread over the faults, or faults would meet an idle cluster.
+        let busy = if liars.is_empty() { safety } else { safety.max(Duration::from_millis(1500)) };
+        let spread = (busy.as_micros() as u64 * 2).checked_div(requests).unwrap_or(0);
         let slow = rough && allowed(Fault::SlowDisk) && random.percent(20);
         Self {
             replicas: replicas as u32,
@@ -149,17 +154,17 @@ impl Plan {
             lost,
             clients,
             lying_clients,
-            requests: options.requests / honest,
+            requests,
             in_flight: random.pick(&[1, 4, 8, 16]).min(parameters.requests_in_flight as u64),
             operations: random.pick(&[1, 1, 3]),
             keys: random.pick(&[1, 3, 12]),
-            think_micros: random.pick(&[0, 0, 2000, 20_000]),
+            think_micros: random.pick(&[spread, spread, spread / 2, 0]),
             network: if rough { Network::rough(random, allowed) } else { Network::calm() },
             trouble: if rough { Trouble::draw(random, allowed) } else { Trouble::default() },
             clocks,
             sync_micros: if slow { (500, random.pick(&[20_000, 120_000])) } else { (80, 400) },
             execute_micros: random.pick(&[(5, 50), (5, 50), (100, 4000)]),
-            safety: Duration::from_millis(if rough { random.pick(&[1500, 3000, 6000]) } else { 0 }),
+            safety,
             parameters,
             limits,
         }

@@ -74,6 +74,13 @@ impl Ordering {
         oldest
     }
 
+    /// Forgets what lies more than a window above the frontier and is stable: whoever is so far behind fetches a state.
+    /// Otherwise one that hears of commits and cannot ask for bodies would keep certificates without end (R19).
+    fn forget_out_of_reach(&mut self, low: SequenceNumber, window: u64) {
+        let reach = self.frontier.plus(window);
+        self.committed.retain(|sequence, _| *sequence <= reach || *sequence > low);
+    }
+
     /// Forgets what is executed and at or below `settled`.
     fn forget(&mut self, settled: SequenceNumber) {
         self.committed = self.committed.split_off(&settled.min(self.executed).next());
@@ -200,6 +207,7 @@ impl Replica {
     pub(super) fn forget_settled(&mut self) {
         let served = self.log.low().minus(self.genesis().parameters.log_window);
         self.ordering.forget(self.ordering.snapshotting.unwrap_or(served).min(served));
+        self.ordering.forget_out_of_reach(self.log.low(), self.genesis().parameters.log_window);
         self.retain_needed_bodies();
         // Under the pressure of large batches fewer are kept for those that lag, and at last none for the journal.
         let (share, half) = (self.config.limits.body_bytes / 4, self.config.limits.body_bytes / 2);
