@@ -16,6 +16,11 @@ struct Knowledge<'a> {
     heard: Vec<&'a Message>,
 }
 
+/// Whether a message of a correct replica lets the adversary say something new.
+pub fn learns_from(message: &Message) -> bool {
+    matches!(message, Message::PrePrepare { .. } | Message::Prepare { .. } | Message::ViewChange(_))
+}
+
 /// All that the adversary may say once it has heard this much.
 pub fn lies(world: &World, scenario: &Scenario, table: &mut Table, heard: &[MessageId]) -> Vec<MessageId> {
     let messages: Vec<(u32, Message)> = {
@@ -62,7 +67,7 @@ impl Knowledge<'_> {
                     let header = signer.sign(header).into_inner();
                     said.push((liar, Message::PrePrepare { header, body: value.bytes().clone() }));
                 }
-                if view.0 >= lies.votes_below_view {
+                if !lies.votes.contains(&view.0) {
                     continue;
                 }
                 if primary != liar {

@@ -2,7 +2,7 @@
 
 use crate::adversary;
 use crate::node::{Happening, Node, Surroundings};
-use crate::scenario::Scenario;
+use crate::scenario::{Lies, Scenario};
 use crate::table::{MessageId, Table};
 use crate::world::{REPLICAS, World};
 use std::collections::{BTreeMap, HashMap};
@@ -129,6 +129,13 @@ impl PbftModel {
         self.memory.lock().unwrap()
     }
 
+    /// From here on the liars say no more than this.
+    pub fn lies(mut self, lies: Lies) -> Self {
+        self.scenario.lies = lies;
+        self.memory().lies.clear();
+        self
+    }
+
     pub(crate) fn initial(&self) -> &State {
         &self.initial
     }
@@ -152,7 +159,7 @@ impl PbftModel {
         let next = known.unwrap_or_else(|| {
             let around = &mut Surroundings { world: &self.world, scenario: &self.scenario, table: &mut memory.table };
             let next = local.node.step(step.happening, around);
-            let next = next.map(|node| memory.hold(node)).filter(|next| next != local);
+            let next = next.filter(|node| *node != *local.node).map(|node| memory.hold(node));
             memory.steps.insert(key, next.clone());
             next
         })?;
@@ -196,10 +203,11 @@ impl PbftModel {
             (entry.from, entry.to, *id)
         });
         let sent: Vec<_> = sent.collect();
-        let said = memory.lies.get(&ids).cloned();
+        let heard: Vec<MessageId> = ids.into_iter().filter(|id| adversary::learns_from(&memory.table.get(*id).message)).collect();
+        let said = memory.lies.get(&heard).cloned();
         let said = said.unwrap_or_else(|| {
-            let said = Arc::new(adversary::lies(&self.world, &self.scenario, &mut memory.table, &ids));
-            memory.lies.insert(ids, said.clone());
+            let said = Arc::new(adversary::lies(&self.world, &self.scenario, &mut memory.table, &heard));
+            memory.lies.insert(heard, said.clone());
             said
         });
         (said, sent)

@@ -178,14 +178,12 @@ impl Node {
         for record in waiting.into_iter().take(durable) {
             self.write(record);
         }
-        let kept: fn(&Record) -> bool = match around.scenario.driver {
-            Driver::LosesVotes => {
-                |record| !matches!(record, Record::PrePrepare(_) | Record::Prepare(_) | Record::Prepared(_) | Record::Commit(_))
-            }
-            Driver::LosesCertificates => |record| !matches!(record, Record::Prepared(_)),
-            Driver::Sound | Driver::SendsBeforePersisting => |_| true,
-        };
-        self.journal.retain(kept);
+        if around.scenario.driver == Driver::LosesVotes {
+            let vote = |record: &Record| {
+                matches!(record, Record::PrePrepare(_) | Record::Prepare(_) | Record::Prepared(_) | Record::Commit(_))
+            };
+            self.journal.retain(|record| !vote(record));
+        }
         self.crashed = true;
         Some(())
     }

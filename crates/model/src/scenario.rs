@@ -1,6 +1,7 @@
 //! What a model explores, and how far.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// The bounds of one model, who lies in it, and how its driver treats the disk.
 #[derive(Clone, Debug)]
@@ -26,12 +27,12 @@ pub struct Scenario {
 }
 
 /// The adversary's vocabulary. It says any of it to anyone at any time, any number of times, or not at all.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lies {
     /// As primary: both values for each number of its views.
     pub pre_prepares: bool,
-    /// PREPARE and COMMIT for both values in all views up to this one, exclusively.
-    pub votes_below_view: u64,
+    /// PREPARE and COMMIT for both values in each of these views.
+    pub votes: Range<u64>,
     /// SUSPECT in every view.
     pub suspects: bool,
     /// VIEW-CHANGE for every view up to this one, with and without each certificate that its knowledge allows.
@@ -50,8 +51,6 @@ pub enum Driver {
     SendsBeforePersisting,
     /// Bug: a crash loses the pre-prepares and votes of the journal, and the certificates that they rest on.
     LosesVotes,
-    /// Bug: a crash loses the prepared certificates of the journal, and nothing else.
-    LosesCertificates,
 }
 
 impl Scenario {

@@ -11,7 +11,7 @@ fn assert_found(name: &str, outcome: &Outcome, property: &str) {
 }
 
 fn crashing(driver: Driver) -> PbftModel {
-    let lies = Lies { pre_prepares: true, votes_below_view: 1, ..Lies::default() };
+    let lies = Lies { pre_prepares: true, votes: 0..1, ..Lies::default() };
     PbftModel::new(Scenario { lies, crashes: [1].into(), driver, ..Scenario::new([0]) })
 }
 
@@ -29,21 +29,31 @@ fn forgetting_votes_breaks_one_promise() {
 
 #[test]
 fn two_liars_break_agreement() {
-    let lies = Lies { pre_prepares: true, votes_below_view: 1, ..Lies::default() };
-    let outcome = PbftModel::new(Scenario { lies, ..Scenario::new([0, 1]) }).explore_until(properties::AGREEMENT);
+    let lies = Lies { pre_prepares: true, votes: 0..1, ..Lies::default() };
+    let model = PbftModel::new(Scenario { lies, ..Scenario::new([0, 1]) }).deliver_value(0, 2, "pre-prepare", 0).deliver_value(
+        0,
+        3,
+        "pre-prepare",
+        1,
+    );
+    let outcome = model.explore_until(properties::AGREEMENT);
     assert_found("two liars", &outcome, properties::AGREEMENT);
 }
 
 /// Replica 2 executes d1 in view 0 with the votes of 0 and 1, who leave it out of their view-changes.
 #[test]
 fn two_liars_who_hide_what_prepared_break_agreement() {
-    let lies = Lies { pre_prepares: true, votes_below_view: 2, view_changes_to: 1, new_views: true, suspects: true };
-    let scenario = Scenario { lies, timeouts: 1, highest_view: 1, ..Scenario::new([0, 1]) };
+    let lies = Lies { pre_prepares: true, votes: 0..1, view_changes_to: 1, new_views: true, suspects: true };
+    let scenario = Scenario { lies, highest_view: 1, ..Scenario::new([0, 1]) };
     let model = PbftModel::new(scenario)
         .deliver_value(0, 2, "pre-prepare", 0)
         .deliver_value(1, 2, "prepare", 0)
         .deliver_value(0, 2, "commit", 0)
-        .deliver_value(1, 2, "commit", 0);
+        .deliver_value(1, 2, "commit", 0)
+        .deliver(0, 3, "suspect")
+        .deliver(1, 3, "suspect")
+        .deliver_new_view(1, 3, &[])
+        .lies(Lies { pre_prepares: true, votes: 1..2, ..Lies::default() });
     let outcome = model.explore_until(properties::AGREEMENT);
     assert_found("two liars hide P", &outcome, properties::AGREEMENT);
 }

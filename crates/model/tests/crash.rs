@@ -6,7 +6,7 @@ use pbft_model::*;
 
 #[test]
 fn a_backup_crashes_under_an_equivocating_primary() {
-    let lies = Lies { pre_prepares: true, votes_below_view: 1, ..Lies::default() };
+    let lies = Lies { pre_prepares: true, votes: 0..1, ..Lies::default() };
     let scenario = Scenario { lies, crashes: [1].into(), ..Scenario::new([0]) };
     let model = PbftModel::new(scenario).deliver_value(0, 2, "pre-prepare", 0).deliver_value(0, 3, "pre-prepare", 1);
     let outcome = model.explore(Some(9));

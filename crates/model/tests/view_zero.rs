@@ -5,7 +5,7 @@
 use pbft_model::*;
 
 fn equivocation() -> Scenario {
-    let lies = Lies { pre_prepares: true, votes_below_view: 1, ..Lies::default() };
+    let lies = Lies { pre_prepares: true, votes: 0..1, ..Lies::default() };
     Scenario { lies, ..Scenario::new([0]) }
 }
 
@@ -26,8 +26,8 @@ fn an_equivocating_primary_who_votes_for_both_values_exhaustively() {
 #[test]
 fn an_equivocating_primary_from_genesis() {
     let mut scenario = Scenario { suspicion: true, gossip: true, highest_view: 1, ..equivocation() };
-    scenario.lies = Lies { suspects: true, view_changes_to: 1, ..scenario.lies };
-    let outcome = PbftModel::new(scenario).explore(Some(6));
+    scenario.lies = Lies { suspects: true, view_changes_to: 1, ..scenario.lies.clone() };
+    let outcome = PbftModel::new(scenario).explore(Some(5));
     println!("{}", outcome.report("equivocation from genesis"));
     outcome.assert_safe(&[properties::LIE_PROVEN]);
 }
