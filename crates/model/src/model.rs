@@ -18,6 +18,9 @@ pub struct Local {
     node: Arc<Node>,
 }
 
+/// From, to (none: anyone), and which.
+type Sent = (u32, Option<u32>, MessageId);
+
 /// A state of the model: that of every correct replica, ascending. The network is what they ever sent and what the
 /// liars could say, so it needs no place of its own.
 pub type State = Vec<Local>;
@@ -195,7 +198,7 @@ impl PbftModel {
     }
 
     /// What the liars may say, and what correct replicas sent: from, to, number.
-    fn network(&self, state: &State) -> (Arc<Vec<MessageId>>, Vec<(u32, Option<u32>, MessageId)>) {
+    fn network(&self, state: &State) -> (Arc<Vec<MessageId>>, Vec<Sent>) {
         let mut memory = self.memory();
         let ids: Vec<MessageId> = state.iter().flat_map(|local| local.node.sent.iter().copied()).collect();
         let sent = ids.iter().map(|id| {

@@ -27,7 +27,8 @@ fn an_equivocating_primary_who_votes_for_both_values_exhaustively() {
 fn an_equivocating_primary_from_genesis() {
     let mut scenario = Scenario { suspicion: true, gossip: true, highest_view: 1, ..equivocation() };
     scenario.lies = Lies { suspects: true, view_changes_to: 1, ..scenario.lies.clone() };
-    let outcome = PbftModel::new(scenario).explore(Some(5));
+    let outcome = PbftModel::new(scenario).explore(Some(4));
     println!("{}", outcome.report("equivocation from genesis"));
     outcome.assert_safe(&[properties::LIE_PROVEN]);
+    assert_eq!(outcome.states, 11_358);
 }
