@@ -15,7 +15,7 @@ fn explore(name: &str, scenario: Scenario, depth: usize) {
 fn an_equivocating_primary_from_genesis() {
     let lies = Lies { pre_prepares: true, votes: 0..1, suspects: true, view_changes_to: 1, ..Lies::default() };
     let scenario = Scenario { lies, suspicion: true, gossip: true, highest_view: 1, ..Scenario::new([0]) };
-    explore("deep: equivocation from genesis", scenario, 7);
+    explore("deep: equivocation from genesis", scenario, 6);
 }
 
 #[test]
