@@ -57,9 +57,10 @@ pub struct Cluster {
     pub timeout: Duration,
 }
 
-fn parse_time(text: &str) -> Result<Duration, String> {
+/// Reads a time such as `300ms` or `10m`; not 0.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let time = humantime_serde::re::humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("a time-out must be longer than 0".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("it must be longer than 0".to_owned()) } else { Ok(time) }
 }
 
 impl ClientOptions {

@@ -54,6 +54,8 @@ enum Command {
     Replica(replica::Replica),
     /// Run a lying replica in a test network.
     Byzantine(replica::Byzantine),
+    /// Simulate whole clusters, with lies, crashes and bad networks, from seeds.
+    Sim(sim::Sim),
     /// Show the versions of this program, its wire format and its protocol.
     Version(version::Version),
 }
@@ -80,6 +82,7 @@ fn main() -> std::process::ExitCode {
         Command::Evidence(command) => command.run(),
         Command::Replica(command) => command.run(),
         Command::Byzantine(command) => command.run(),
+        Command::Sim(command) => command.run(),
         Command::Version(command) => command.run(),
     };
     ended.into()

@@ -8,6 +8,7 @@ pub mod keygen;
 pub mod kv;
 pub mod replica;
 pub mod request;
+pub mod sim;
 pub mod status;
 mod strategies;
 pub mod testnet_command;
