@@ -23,9 +23,11 @@ mod replicas;
 mod run;
 mod trace;
 mod trouble;
+mod twins;
 mod world;
 
 pub use campaign::{Extent, Summary, run_all};
 pub use checks::{Invariant, Violation};
 pub use options::{Fault, Options, UnknownFault};
 pub use run::{Outcome, run};
+pub use twins::{Round, TwinsScenario, run_twins, scenario_count};

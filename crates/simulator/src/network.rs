@@ -16,7 +16,7 @@ pub struct Network {
     pub conditions: Conditions,
     random: Random,
     /// Directed links that carry nothing.
-    cut: BTreeSet<(u32, u32)>,
+    cut: BTreeSet<(Party, Party)>,
     /// Directed links that stand still until then.
     clogged: BTreeMap<(u32, u32), Duration>,
     /// When a link has sent all that was handed to it.
@@ -34,7 +34,7 @@ impl Network {
             (Party::Process(from), Party::Process(to)) => Some((from, to)),
             _ => None,
         };
-        if link.is_some_and(|link| self.cut.contains(&link)) || self.random.permille(self.conditions.loss) {
+        if self.cut.contains(&(from, to)) || self.random.permille(self.conditions.loss) {
             return Vec::new();
         }
         let departs = self.departure(now, from, to, bytes);
@@ -80,11 +80,17 @@ impl Network {
     }
 
     pub fn cut(&mut self, from: u32, to: u32) {
-        self.cut.insert((from, to));
+        self.cut.insert((Party::Process(from), Party::Process(to)));
+    }
+
+    /// Cuts a client off from a process, in both directions.
+    pub fn cut_client(&mut self, client: u32, process: u32) {
+        self.cut.insert((Party::Client(client), Party::Process(process)));
+        self.cut.insert((Party::Process(process), Party::Client(client)));
     }
 
     pub fn is_cut(&self, from: u32, to: u32) -> bool {
-        self.cut.contains(&(from, to))
+        self.cut.contains(&(Party::Process(from), Party::Process(to)))
     }
 
     pub fn clog(&mut self, from: u32, to: u32, until: Duration) {
