@@ -52,7 +52,7 @@ fn one_seed_has_one_trace() {
 #[test]
 fn a_time_ends_it() {
     let found = document(&["--time", "1ms", "--threads", "1"]);
-    assert_eq!(found["seeds"], 1, "a seed that was begun is ended");
+    assert_eq!(found["seeds"], 1, "one at least is run, and ended");
 }
 
 #[test]

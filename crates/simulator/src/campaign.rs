@@ -12,7 +12,7 @@ const TWICE: u64 = 16;
 pub enum Extent {
     /// So many.
     Count(u64),
-    /// As many as fit into this time.
+    /// As many as fit into this time, and one at least.
     Time(Duration),
 }
 
@@ -60,7 +60,7 @@ pub fn run_all(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let done = match extent {
                 Extent::Count(count) => index >= count,
-                Extent::Time(time) => start.elapsed() >= time,
+                Extent::Time(time) => index > 0 && start.elapsed() >= time,
             };
             if done || over.load(Ordering::Relaxed) {
                 return;

@@ -44,7 +44,7 @@ pub struct Sim {
     /// The first seed.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=u64::MAX / 2))]
     seed_start: u64,
-    /// As many seeds as fit into this time, as in 10m.
+    /// As many seeds as fit into this time, as in 10m; one at least.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Duration>,
     /// How many replicas; from 4 to 10, as the seed decides, if it is not given.

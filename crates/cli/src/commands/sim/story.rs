@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use pbft_simulator::Invariant;
 
-    const PLAN: &str = "0.000 ms  Plan {\n    replicas: 4,\n    keys: 3,\n    liars: {\n        2: Lie {\n            strategy: Mute,\n        },\n    },\n    delay: (\n        1,\n        9,\n    ),\n    safety: 1.5s,\n}";
+    const PLAN: &str = "0.000 ms  Plan {\n    replicas: 4,\n    keys: 3,\n    liars: {\n        2: Lie {\n            strategy: Mute,\n        },\n    },\n    network: (\n        1,\n        9,\n    ),\n    safety: 1.5s,\n}";
 
     #[test]
     fn a_failure_is_told_with_its_plan_its_end_and_its_replay() {
@@ -65,7 +65,7 @@ mod tests {
             "for one number, all correct replicas commit the same batch",
             "replica 1 has a, another one b",
             "panicked   replica.rs:7:9\n",
-            "  replicas: 4\n  liars: { 2: Lie { strategy: Mute } }\n  safety: 1.5s\n",
+            "  replicas: 4\n  liars: { 2: Lie { strategy: Mute } }\n  network: (1, 9)\n  safety: 1.5s\n",
             "and 60 lines before that:\nline 61\n",
             "\nline 100\n\nReplay it:        pbft sim --seed 43 --replicas 4\n",
             "  pbft sim --seed 43 --replicas 4 --trace FILE\n",
