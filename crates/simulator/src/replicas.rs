@@ -372,8 +372,12 @@ impl World {
             }
             ExecutionEffect::Send(to, message) => self.send(process, to, message),
             ExecutionEffect::Tell(told) => {
-                if let (true, FromExecutor::Installed { sequence, .. }) = (correct, &told) {
-                    self.checker.installed(id.0, *sequence);
+                match &told {
+                    FromExecutor::Installed { sequence, .. } if correct => self.checker.installed(id.0, *sequence),
+                    FromExecutor::Executed { sequence, checkpoint: Some(digest) } if correct => {
+                        self.checker.computed(id.0, *sequence, *digest);
+                    }
+                    _ => {}
                 }
                 self.trace.say(self.now, || format!("      {process} has {}", describe(&told)));
                 if let Some(running) = &mut self.processes[process as usize].running {

@@ -132,10 +132,16 @@ impl World {
             }
         }
         if self.plan.is_faultless() {
-            let changes: u64 = self.core().filter_map(|one| one.running.as_ref()).map(|one| one.replica.view_change_count()).sum();
-            if changes > 0 {
-                self.checker.fail(Invariant::QuietWithoutFaults, || format!("{changes} view changes"));
-            }
+            self.expect_quiet();
+        }
+    }
+
+    fn expect_quiet(&mut self) {
+        let replicas = || self.processes.iter().filter_map(|one| one.running.as_ref()).map(|running| &running.replica);
+        let changes: u64 = replicas().map(|replica| replica.view_change_count()).sum();
+        let evidence: usize = replicas().map(|replica| replica.evidence().len()).sum();
+        if changes > 0 || evidence > 0 {
+            self.checker.fail(Invariant::QuietWithoutFaults, || format!("{changes} view changes, {evidence} pieces of evidence"));
         }
     }
 

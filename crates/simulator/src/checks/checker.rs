@@ -31,6 +31,8 @@ pub struct Checker {
     pub(super) new_views: BTreeMap<View, Vec<AcceptedNewView>>,
     /// 16.
     pub(super) stable: BTreeMap<SequenceNumber, Digest>,
+    /// 15.
+    computed: BTreeMap<SequenceNumber, Digest>,
     /// 19.
     states: BTreeMap<SequenceNumber, CheckpointState>,
     batches: BTreeMap<SequenceNumber, Option<Batch>>,
@@ -80,6 +82,7 @@ impl Checker {
             committed_in: BTreeMap::new(),
             new_views: BTreeMap::new(),
             stable: BTreeMap::new(),
+            computed: BTreeMap::new(),
             states: BTreeMap::new(),
             batches: BTreeMap::new(),
             signed: BTreeSet::new(),
@@ -178,6 +181,14 @@ impl Checker {
         }
         let result = self.reference.check_reply(reply);
         self.take(result);
+    }
+
+    /// A correct replica's executor came to this state at a checkpoint.
+    pub fn computed(&mut self, id: u32, sequence: SequenceNumber, digest: Digest) {
+        let known = *self.computed.entry(sequence).or_insert(digest);
+        self.expect(known == digest, Invariant::SameState, || {
+            format!("replica {id} computes {} at {sequence}, another one {}", digest.short(), known.short())
+        });
     }
 
     /// A stable state that a correct replica computed or fetched.

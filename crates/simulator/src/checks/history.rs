@@ -1,6 +1,6 @@
 use super::invariant::{Invariant, Violation};
 use super::reference::Reference;
-use pbft_message::{ClientId, SequenceNumber, Timestamp};
+use pbft_message::{ClientId, Timestamp};
 use pbft_protocol::session::{Completed, RequestError};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl History {
     /// The agreed order is a witness: if answers are the model's in that order, and nobody who was answered before another
     /// asked stands behind it, then the history is linearizable, as a whole and for every key.
     pub fn check(&self, reference: &Reference) -> Result<(), Violation> {
-        let mut order: BTreeMap<(SequenceNumber, usize), ((ClientId, Timestamp), &Asked)> = BTreeMap::new();
+        let mut order = BTreeMap::new();
         for (id, asked) in &self.requests {
             match reference.executed(id.0, id.1) {
                 Some(executed) => _ = order.insert(executed.position, (*id, asked)),

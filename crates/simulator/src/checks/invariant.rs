@@ -114,7 +114,7 @@ impl Invariant {
             Self::CorrectMessagesVerify => "what a correct replica says is valid everywhere",
             Self::Recovers => "a replica comes back from every crash with all that it made durable",
             Self::NoAlarm => "no correct replica halts or raises an alarm while at most f lie",
-            Self::QuietWithoutFaults => "without faults nobody changes the view, refuses or accuses",
+            Self::QuietWithoutFaults => "without faults nobody changes the view or accuses",
             Self::ViewsMeet => "once the network is whole, the correct replicas meet in one view",
             Self::RequestsAreAnswered => "once the network is whole, every request of a correct client is answered in time",
             Self::LaggardsCatchUp => "once the network is whole, every correct replica reaches the others' state and checkpoint",

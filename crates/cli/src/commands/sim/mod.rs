@@ -13,7 +13,7 @@ use answer::Answer;
 use hook::Silence;
 use pbft_byzantine::{Lie, UnknownStrategy};
 use pbft_node::ExitCode;
-use pbft_simulator::{Extent, Fault, Options, Outcome, Summary, UnknownFault, run, run_all};
+use pbft_simulator::{Extent, Fault, Options, Outcome, Summary, UnknownFault, run, run_all, run_twins};
 use progress::Progress;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -47,6 +47,10 @@ pub struct Sim {
     /// As many seeds as fit into this time, as in 10m; one at least.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Duration>,
+    /// Instead of seeds: so many Twins scenarios, from --seed-start on. One or two replicas run as two honest processes
+    /// with one key, and the network splits in enumerated ways.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["seed", "seeds", "time", "replicas", "byzantine", "faults", "requests"])]
+    twins: Option<u64>,
     /// How many replicas; from 4 to 10, as the seed decides, if it is not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4..=100))]
     replicas: Option<u64>,
@@ -78,7 +82,7 @@ struct Chosen<T> {
 
 fn after_help() -> String {
     let faults = Fault::ALL.map(Fault::name).join(", ");
-    let examples = "Examples:\n  pbft sim\n  pbft sim --time 10m\n  pbft sim --seed 7 --trace seed-7.txt\n  pbft sim --seeds 1000 --replicas 4 --byzantine equivocate,intermittent:mute --faults crash,partition -o json\n\nExits 0 only if all held, 1 if a seed failed.";
+    let examples = "Examples:\n  pbft sim\n  pbft sim --time 10m\n  pbft sim --twins 20000\n  pbft sim --seed 7 --trace seed-7.txt\n  pbft sim --seeds 1000 --replicas 4 --byzantine equivocate,intermittent:mute --faults crash,partition -o json\n\nExits 0 only if all held, 1 if a seed failed.";
     format!("Faults: {faults}\n\n{}\n\n{examples}", strategies())
 }
 
@@ -123,8 +127,8 @@ impl Sim {
 
     /// What came of all, and the trace's hash of the last one.
     fn play_all(&self) -> (Summary, u64) {
-        let extent = match (self.seed, self.time) {
-            (Some(_), _) => Extent::Count(1),
+        let extent = match (self.seed.and(Some(1)).or(self.twins), self.time) {
+            (Some(count), _) => Extent::Count(count),
             (None, Some(time)) => Extent::Time(time),
             (None, None) => Extent::Count(self.seeds.unwrap_or(SEEDS)),
         };
@@ -147,7 +151,10 @@ impl Sim {
     }
 
     fn play(&self, seed: u64, in_words: bool) -> Outcome {
-        run(seed, &self.options(), in_words)
+        match self.twins {
+            Some(_) => run_twins(seed, in_words),
+            None => run(seed, &self.options(), in_words),
+        }
     }
 
     fn options(&self) -> Options {
@@ -161,6 +168,9 @@ impl Sim {
 
     /// The command that runs this seed again, with whatever decides its course.
     fn replay(&self, seed: u64) -> String {
+        if self.twins.is_some() {
+            return format!("pbft sim --twins 1 --seed-start {seed}");
+        }
         let mut command = format!("pbft sim --seed {seed}");
         if let Some(replicas) = self.replicas {
             command.push_str(&format!(" --replicas {replicas}"));
@@ -216,6 +226,7 @@ mod tests {
     fn a_replay_has_all_options_that_decide_the_course_and_no_others() {
         assert_eq!(replayed("--seeds 9 --seed-start 3 --threads 2"), "pbft sim --seed 7");
         assert_eq!(replayed("--time 1m --byzantine all --faults all --requests 200"), "pbft sim --seed 7");
+        assert_eq!(replayed("--twins 100"), "pbft sim --twins 1 --seed-start 7");
         let options = "--replicas 4 --byzantine mute,intermittent:censor --faults none --requests 50";
         assert_eq!(replayed(options), format!("pbft sim --seed 7 {options}"));
     }
