@@ -105,7 +105,7 @@ fn twin_sets(replicas: u32, count: u32) -> Vec<Vec<u32>> {
 fn partitions(processes: usize) -> Vec<Partition> {
     let mut all = vec![Partition::new()];
     for _ in 0..processes {
-        all = all.iter().flat_map(|partition| extended(partition)).collect();
+        all = all.iter().flat_map(extended).collect();
     }
     all
 }

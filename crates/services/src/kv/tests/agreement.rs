@@ -9,7 +9,7 @@ use proptest::prelude::*;
 /// Small enough that random operations meet every limit.
 fn parameters() -> ServiceParameters {
     let name = "kv".to_owned();
-    ServiceParameters { name, max_key_bytes: 3, max_value_bytes: 40, max_range_entries: 4, max_result_bytes: 350 }
+    ServiceParameters { name, max_key_bytes: 3, max_value_bytes: 40, max_range_entries: 4, max_result_bytes: 350, buckets: 1 << 14 }
 }
 
 fn key() -> impl Strategy<Value = Blob> {
