@@ -6,7 +6,8 @@ use super::views::AcceptedNewView;
 use super::votes::{Kind, Vote};
 use pbft_crypto::Digest;
 use pbft_message::{
-    Authenticator, Batch, CheckpointState, ClientId, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed, Timestamp, View,
+    Authenticator, Batch, CheckpointState, ClientId, Domain, Epoch, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed,
+    Timestamp, View,
 };
 use pbft_protocol::agreement::{Alarm, Record, Replica};
 use pbft_protocol::execution::Ordered;
@@ -38,7 +39,8 @@ pub struct Checker {
     signed: BTreeSet<Digest>,
     reference: Reference,
     history: History,
-    domain: pbft_message::Domain,
+    authenticator: Authenticator,
+    domain: Domain,
     violation: Option<Violation>,
 }
 
@@ -72,7 +74,7 @@ impl Checker {
             executed: SequenceNumber::GENESIS,
             next: SequenceNumber(1),
         });
-        Self {
+        let mut checker = Self {
             replicas: replicas.collect(),
             votes: BTreeMap::new(),
             committed: BTreeMap::new(),
@@ -85,10 +87,25 @@ impl Checker {
             signed: BTreeSet::new(),
             reference: Reference::new(&genesis, *authenticator.domain()),
             history: History::default(),
+            authenticator: authenticator.clone(),
             domain: *authenticator.domain(),
             violation: None,
             genesis,
-        }
+        };
+        checker.check_domain();
+        checker
+    }
+
+    /// The same bytes in another cluster or epoch, or as another type, are signed otherwise (R1). Nobody in the run could
+    /// tell: there, all would compute the same.
+    fn check_domain(&mut self) {
+        let here = self.domain;
+        let cluster = Domain { cluster: Digest::of("another cluster", &[here.cluster.as_bytes()]), ..here };
+        let epoch = Domain { epoch: Epoch(here.epoch.0 + 1), ..here };
+        let others = [cluster.digest(1, b"body"), epoch.digest(1, b"body"), here.digest(2, b"body"), here.digest(1, b"other")];
+        self.expect(!others.contains(&here.digest(1, b"body")), Invariant::NothingForeign, || {
+            "a signature does not tell its cluster, epoch, type and body".to_owned()
+        });
     }
 
     pub const fn violation(&self) -> Option<&Violation> {
@@ -146,7 +163,9 @@ impl Checker {
         }
         for request in ordered.body.iter().flat_map(|batch| batch.requests()) {
             let digest = request.digest(&self.domain);
-            let signed = self.signed.contains(&digest);
+            // The client made it, and it still has its signature.
+            let valid = || self.authenticator.verify_requests(vec![request.clone()]).iter().all(Result::is_ok);
+            let signed = self.signed.contains(&digest) && valid();
             self.expect(signed, Invariant::RequestsAreSigned, || {
                 format!("at {sequence} stands a request that {} never signed", request.client)
             });
