@@ -123,15 +123,14 @@ impl World {
             let one = &mut self.processes[process as usize];
             let Some(running) = &mut one.running else { return };
             let effects = running.replica.poll_effects();
-            if one.correct {
-                self.checker.observe(one.id.0, &running.replica);
-            }
-            if effects.is_empty() {
-                break;
-            }
+            let over = effects.is_empty();
             let (at_once, rest) = effects.split();
             if one.correct {
                 self.checker.recorded(one.id.0, rest.records(), rest.is_rebase(), &running.replica);
+                self.checker.observe(one.id.0, &running.replica);
+            }
+            if over {
+                break;
             }
             let view = running.replica.view();
             for action in at_once {

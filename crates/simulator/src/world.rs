@@ -5,7 +5,9 @@ use crate::plan::Plan;
 use crate::process::Process;
 use crate::random::Random;
 use crate::trace::Trace;
-use pbft_message::{Authenticator, ClientMessage, Message, ReplicaId, ReplicaMessage, Request, Signed, VerifiedMessage, codec};
+use pbft_message::{
+    Authenticator, ClientMessage, Message, ReplicaId, ReplicaMessage, Request, Signed, StateReply, VerifiedMessage, codec,
+};
 use pbft_protocol::Traffic;
 use pbft_replica::Order;
 use std::collections::BTreeMap;
@@ -88,6 +90,7 @@ pub struct World {
     queue: BTreeMap<(Duration, u64), Happening>,
     serial: u64,
     wakes: Vec<Option<Duration>>,
+    client_wakes: Vec<Option<Duration>>,
     timeouts_at_once: u32,
     /// The faults have stopped.
     pub healed: bool,
@@ -113,6 +116,7 @@ impl World {
         let network = Network::new(plan.network.clone(), random.fork());
         Self {
             wakes: vec![None; processes.len()],
+            client_wakes: vec![None; plan.clients as usize],
             plan,
             authenticator,
             now: Duration::ZERO,
@@ -144,7 +148,7 @@ impl World {
             return false;
         }
         let timer = (0..).zip(&self.wakes).filter_map(|(process, at)| at.map(|at| (at, process))).min();
-        let client = (0..).zip(&self.clients).filter_map(|(id, client)| Some((client.session.poll_timeout()?, id))).min();
+        let client = (0..).zip(&self.client_wakes).filter_map(|(id, at)| at.map(|at| (at, id))).min();
         let next = self.queue.first_key_value().map(|(key, _)| *key);
         let soonest = [timer.map(|(at, _)| at), client.map(|(at, _)| at), next.map(|(at, _)| at)].into_iter().flatten().min();
         let Some(soonest) = soonest.filter(|at| *at <= end) else { return false };
@@ -354,6 +358,7 @@ impl World {
             self.trace.say(now, || format!("client {id} has its answer to {}", completed.timestamp.0));
             self.checker.client_answered(&completed, now);
         }
+        self.client_wakes[id as usize] = self.clients[id as usize].session.poll_timeout();
         self.think(id);
     }
 
@@ -441,6 +446,10 @@ pub fn describe(message: &Message) -> String {
             format!("{name} number {} in view {} digest {}", certificate.sequence, certificate.view, certificate.digest.short())
         }
         Message::Stable(certificate) => format!("{name} number {}", certificate.sequence),
+        Message::FetchState(question) => format!("{name} {question:?}"),
+        Message::State(StateReply::Outline { state, .. }) => format!("{name}: outline of {}", state.sequence),
+        Message::State(StateReply::Chunks { sequence, pieces, .. }) => format!("{name}: {} pieces of {sequence}", pieces.len()),
+        Message::State(StateReply::Gone { sequence, newest }) => format!("{name}: {sequence} is gone, the newest is {newest}"),
         Message::FetchBody { digest } => format!("{name} {}", digest.short()),
         Message::Evidence(evidence) => format!("{name} {:?} against {}", evidence.kind(), evidence.accused().0),
         Message::Request(request) => format!("{name} {} of {}", request.timestamp.0, request.client),

@@ -79,7 +79,9 @@ impl Replica {
         self.ordering.executed_before = executed;
         let Some(stable) = self.checkpoints.stable.clone() else { return };
         let next = executed.next();
-        let held = self.ordering.committed_digest(next).is_some_and(|digest| self.bodies.holds(&digest));
+        // While a state is fetched nothing is executed: the next batch is of no use then, but a newer target is.
+        let idle = self.ordering.transferring.is_none();
+        let held = idle && self.ordering.committed_digest(next).is_some_and(|digest| self.bodies.holds(&digest));
         if executed >= stable.sequence || progress || held || self.halted.is_some() {
             self.ordering.stalled_periods = 0;
             return;

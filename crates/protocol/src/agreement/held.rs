@@ -62,8 +62,8 @@ impl Replica {
         Held {
             slots: window,
             body_bytes: limits.body_bytes.saturating_add(genesis.parameters.max_batch_bytes),
-            // Of the log, of what is committed above what is executed, and of what view-changes name.
-            wanted_bodies: window.saturating_mul(replicas.saturating_add(2)),
+            // Of the log, of what is committed and served, and of what view-changes and new-views name.
+            wanted_bodies: window.saturating_mul(replicas.saturating_add(6)),
             // The primary keeps a place for each client.
             requests: limits.pending_requests.saturating_add(genesis.clients.len()),
             checkpoints: checkpoints.saturating_add(1).saturating_mul(replicas),

@@ -97,6 +97,9 @@ impl Replica {
     /// Enters the view that the new-view opens and prepares what it proposes again (R13).
     fn enter_view(&mut self, new_view: Verified<Signed<NewView>>) {
         self.install_new_view(&new_view);
+        // Nobody need ask any more for what only a lower view proposed.
+        let needed = self.needed_bodies();
+        self.bodies.wanted.retain(|digest, _| needed.contains(digest));
         self.relay_waiting();
         let now = self.now.monotonic;
         self.timers.clear(Timer::NewView);

@@ -226,6 +226,12 @@ impl Replica {
     }
 
     fn retain_needed_bodies(&mut self) {
+        let needed = self.needed_bodies();
+        self.bodies.retain(&needed);
+    }
+
+    /// What execution, the log, view-changes or the new-view name.
+    pub(super) fn needed_bodies(&self) -> BTreeSet<Digest> {
         let slots = self.log.slots().flat_map(|(_, slot)| {
             let header = slot.header.as_ref().map(|header| header.signed.digest);
             let prepared = slot.prepared.as_ref().map(|certificate| certificate.digest);
@@ -233,7 +239,6 @@ impl Replica {
         });
         let committed = self.ordering.committed_above(SequenceNumber::GENESIS).map(|(_, committed)| committed.certificate.digest);
         let proposed = self.view_changes.cited_digests();
-        let needed: BTreeSet<Digest> = slots.chain(committed).chain(proposed).collect();
-        self.bodies.retain(&needed);
+        slots.chain(committed).chain(proposed).collect()
     }
 }
