@@ -34,6 +34,8 @@ pub struct Checker {
     pub(super) stable: BTreeMap<SequenceNumber, Digest>,
     /// 19.
     states: BTreeMap<SequenceNumber, CheckpointState>,
+    /// What correct replicas say that their state is at each checkpoint.
+    pub(super) computed: BTreeMap<SequenceNumber, Digest>,
     batches: BTreeMap<SequenceNumber, Option<Batch>>,
     /// 18: the digests of all requests that clients signed.
     signed: BTreeSet<Digest>,
@@ -83,6 +85,7 @@ impl Checker {
             new_views: BTreeMap::new(),
             stable: BTreeMap::new(),
             states: BTreeMap::new(),
+            computed: BTreeMap::new(),
             batches: BTreeMap::new(),
             signed: BTreeSet::new(),
             reference: Reference::new(&genesis, *authenticator.domain()),
@@ -210,6 +213,11 @@ impl Checker {
                 (state.service_root, state.clients_root, state.time) == (before.service_root, before.clients_root, before.time);
             self.expect(!nothing || same, Invariant::NullChangesNothing, || {
                 format!("from {} to {} only null requests were executed, and the state changed", before.sequence, state.sequence)
+            });
+        }
+        if let Some(time) = self.reference.time_at(state.sequence) {
+            self.expect(state.time == time, Invariant::SameState, || {
+                format!("the state at {} has time {}, where the batches give {time}", state.sequence, state.time)
             });
         }
         self.states.insert(state.sequence, state.clone());
