@@ -6,7 +6,8 @@ use super::views::AcceptedNewView;
 use super::votes::{Kind, Vote};
 use pbft_crypto::Digest;
 use pbft_message::{
-    Authenticator, Batch, CheckpointState, ClientId, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed, Timestamp, View,
+    Authenticator, Batch, CheckpointState, ClientId, Domain, Epoch, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed,
+    Timestamp, View,
 };
 use pbft_protocol::agreement::{Alarm, Record, Replica};
 use pbft_protocol::execution::Ordered;
@@ -35,12 +36,15 @@ pub struct Checker {
     computed: BTreeMap<SequenceNumber, Digest>,
     /// 19.
     states: BTreeMap<SequenceNumber, CheckpointState>,
+    /// What correct replicas say that their state is at each checkpoint.
+    pub(super) computed: BTreeMap<SequenceNumber, Digest>,
     batches: BTreeMap<SequenceNumber, Option<Batch>>,
     /// 18: the digests of all requests that clients signed.
     signed: BTreeSet<Digest>,
     reference: Reference,
     history: History,
-    domain: pbft_message::Domain,
+    authenticator: Authenticator,
+    domain: Domain,
     violation: Option<Violation>,
 }
 
@@ -74,7 +78,7 @@ impl Checker {
             executed: SequenceNumber::GENESIS,
             next: SequenceNumber(1),
         });
-        Self {
+        let mut checker = Self {
             replicas: replicas.collect(),
             votes: BTreeMap::new(),
             committed: BTreeMap::new(),
@@ -84,14 +88,30 @@ impl Checker {
             stable: BTreeMap::new(),
             computed: BTreeMap::new(),
             states: BTreeMap::new(),
+            computed: BTreeMap::new(),
             batches: BTreeMap::new(),
             signed: BTreeSet::new(),
             reference: Reference::new(&genesis, *authenticator.domain()),
             history: History::default(),
+            authenticator: authenticator.clone(),
             domain: *authenticator.domain(),
             violation: None,
             genesis,
-        }
+        };
+        checker.check_domain();
+        checker
+    }
+
+    /// The same bytes in another cluster or epoch, or as another type, are signed otherwise (R1). Nobody in the run could
+    /// tell: there, all would compute the same.
+    fn check_domain(&mut self) {
+        let here = self.domain;
+        let cluster = Domain { cluster: Digest::of("another cluster", &[here.cluster.as_bytes()]), ..here };
+        let epoch = Domain { epoch: Epoch(here.epoch.0 + 1), ..here };
+        let others = [cluster.digest(1, b"body"), epoch.digest(1, b"body"), here.digest(2, b"body"), here.digest(1, b"other")];
+        self.expect(!others.contains(&here.digest(1, b"body")), Invariant::NothingForeign, || {
+            "a signature does not tell its cluster, epoch, type and body".to_owned()
+        });
     }
 
     pub const fn violation(&self) -> Option<&Violation> {
@@ -149,7 +169,9 @@ impl Checker {
         }
         for request in ordered.body.iter().flat_map(|batch| batch.requests()) {
             let digest = request.digest(&self.domain);
-            let signed = self.signed.contains(&digest);
+            // The client made it, and it still has its signature.
+            let valid = || self.authenticator.verify_requests(vec![request.clone()]).iter().all(Result::is_ok);
+            let signed = self.signed.contains(&digest) && valid();
             self.expect(signed, Invariant::RequestsAreSigned, || {
                 format!("at {sequence} stands a request that {} never signed", request.client)
             });
@@ -202,6 +224,11 @@ impl Checker {
                 (state.service_root, state.clients_root, state.time) == (before.service_root, before.clients_root, before.time);
             self.expect(!nothing || same, Invariant::NullChangesNothing, || {
                 format!("from {} to {} only null requests were executed, and the state changed", before.sequence, state.sequence)
+            });
+        }
+        if let Some(time) = self.reference.time_at(state.sequence) {
+            self.expect(state.time == time, Invariant::SameState, || {
+                format!("the state at {} has time {}, where the batches give {time}", state.sequence, state.time)
             });
         }
         self.states.insert(state.sequence, state.clone());

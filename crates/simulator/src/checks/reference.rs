@@ -15,6 +15,8 @@ pub struct Reference {
     refused: BTreeSet<(ClientId, Timestamp, SequenceNumber, RequestRefusal)>,
     /// All numbers up to this one are in.
     through: SequenceNumber,
+    /// The state's time after each number (R3).
+    times: BTreeMap<SequenceNumber, u64>,
 }
 
 /// A request that took effect.
@@ -35,6 +37,7 @@ impl Reference {
             executed: BTreeMap::new(),
             refused: BTreeSet::new(),
             through: SequenceNumber::GENESIS,
+            times: BTreeMap::new(),
         }
     }
 
@@ -44,7 +47,9 @@ impl Reference {
 
     /// Executes the next number's batch.
     pub fn execute(&mut self, batch: Option<&Batch>) {
+        let time = self.time_at(self.through).unwrap_or(0);
         self.through = self.through.next();
+        self.times.insert(self.through, batch.map_or(time, |batch| batch.time().max(time + 1)));
         for (place, request) in batch.into_iter().flat_map(|batch| batch.requests()).enumerate() {
             let (client, timestamp) = (request.client, request.timestamp);
             let digest = request.digest(&self.domain);
@@ -74,6 +79,11 @@ impl Reference {
             let executed = Executed { request: digest, position: (self.through, place), results: results.collect() };
             self.executed.insert((client, timestamp), executed);
         }
+    }
+
+    /// None where the number is not in yet.
+    pub fn time_at(&self, sequence: SequenceNumber) -> Option<u64> {
+        self.times.get(&sequence).copied()
     }
 
     pub fn executed(&self, client: ClientId, timestamp: Timestamp) -> Option<&Executed> {
