@@ -36,8 +36,6 @@ pub struct Checker {
     computed: BTreeMap<SequenceNumber, Digest>,
     /// 19.
     states: BTreeMap<SequenceNumber, CheckpointState>,
-    /// What correct replicas say that their state is at each checkpoint.
-    pub(super) computed: BTreeMap<SequenceNumber, Digest>,
     batches: BTreeMap<SequenceNumber, Option<Batch>>,
     /// 18: the digests of all requests that clients signed.
     signed: BTreeSet<Digest>,
@@ -88,7 +86,6 @@ impl Checker {
             stable: BTreeMap::new(),
             computed: BTreeMap::new(),
             states: BTreeMap::new(),
-            computed: BTreeMap::new(),
             batches: BTreeMap::new(),
             signed: BTreeSet::new(),
             reference: Reference::new(&genesis, *authenticator.domain()),

@@ -123,11 +123,7 @@ impl Checker {
                 );
             }
             Record::Checkpoint(checkpoint) => {
-                let (sequence, digest) = (checkpoint.sequence, checkpoint.digest);
-                let computed = *self.computed.entry(sequence).or_insert(digest);
-                self.expect(computed == digest, Invariant::SameState, || {
-                    format!("replica {id} has the state {} at {sequence}, another one {}", digest.short(), computed.short())
-                });
+                self.computed(id, checkpoint.sequence, checkpoint.digest);
             }
             Record::ViewChange(change) => self.check_view_change(id, change),
             Record::NewView(new_view) => self.check_new_view(id, new_view),
