@@ -4,7 +4,7 @@ use crate::checks::Invariant;
 use crate::network::Party;
 use crate::world::{Happening, World};
 use pbft_message::{Message, ReplicaId, ReplicaMessage, codec};
-use pbft_protocol::agreement::{Action, Event, Record};
+use pbft_protocol::agreement::{Action, Alarm, Event, Record};
 use pbft_protocol::{Outgoing, Traffic};
 use pbft_replica::{ExecutionEffect, FromExecutor, Order, SnapshotPolicy, order_of, save_snapshot};
 use pbft_storage::{Journal, Unsynced};
@@ -204,8 +204,7 @@ impl World {
             Action::Tell(event) => {
                 self.trace.say(self.now, || format!("      {process} tells {event:?}"));
                 if let (true, Event::Alarm(alarm)) = (correct, event)
-                    && !matches!(alarm, pbft_protocol::agreement::Alarm::TwoCheckpoints(..))
-                    && !matches!(alarm, pbft_protocol::agreement::Alarm::ProposalContradictsCommitted(..))
+                    && is_about_itself(alarm)
                 {
                     self.checker.alarm(id.0, alarm);
                 }
@@ -438,5 +437,13 @@ fn describe(told: &FromExecutor) -> String {
         FromExecutor::TransferFailed => "a fetched state that is of no use".to_owned(),
         FromExecutor::SnapshotStarted(sequence) => format!("begun a snapshot of {sequence}"),
         FromExecutor::Snapshot(sequence) => format!("a snapshot of {sequence}"),
+    }
+}
+
+/// What a liar does, or the faults of others, may be told; that a replica itself is at its end may not happen.
+const fn is_about_itself(alarm: Alarm) -> bool {
+    match alarm {
+        Alarm::Diverged(_) | Alarm::ReplayDiffers(_) | Alarm::TooManyFaults(_) => true,
+        Alarm::TwoCheckpoints(..) | Alarm::ProposalContradictsCommitted(_) | Alarm::NoStableCheckpoint(_) => false,
     }
 }
