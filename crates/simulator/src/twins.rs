@@ -94,11 +94,13 @@ impl TwinsScenario {
         world.checker.finish();
     }
 
-    /// Each client sends requests, at the start of a round or shortly before its end, as evenly as they divide.
+    /// Each client sends requests, at the start of some rounds and shortly before the end of others.
     fn ask(&self, world: &mut World, occasion: u64) {
         let occasions = self.rounds.len() as u64 * 2;
         for client in 0..CLIENTS {
-            world.clients[client as usize].left += REQUESTS * (occasion + 1) / occasions - REQUESTS * occasion / occasions;
+            // The clients take turns with their occasions.
+            let due = |occasion: u64| REQUESTS * (occasion + u64::from(client)) / occasions;
+            world.clients[client as usize].left += due(occasion + 1) - due(occasion);
             world.think(client);
         }
     }
