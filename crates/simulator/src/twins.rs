@@ -22,8 +22,11 @@ use std::time::Duration;
 pub use space::scenario_count;
 
 const CLIENTS: u32 = 2;
-/// Requests of each client while the network is split, as near as the rounds divide them.
+/// Requests of each client while the network is split.
 const REQUESTS: u64 = 4;
+/// So long before the end of a round clients ask again: about as long as agreement takes, so that the next partition finds
+/// some replicas prepared and others not.
+const LATE: Duration = Duration::from_millis(4);
 
 /// How long the network stays split in one way, and in which.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,21 +83,26 @@ impl TwinsScenario {
         for (number, round) in (0..).zip(&self.rounds) {
             world.trace.event(world.now, [13, number, 0], &[], || format!("round {number}: {round:?}"));
             round.split(number, &mut world.network);
-            for client in 0..CLIENTS {
-                world.clients[client as usize].left += self.requests_in(number);
-                world.think(client);
-            }
-            world.run_until(world.now + Duration::from_millis(round.millis));
+            let end = world.now + Duration::from_millis(round.millis);
+            self.ask(world, number * 2);
+            world.run_until(end - LATE);
+            self.ask(world, number * 2 + 1);
+            world.run_until(end);
         }
         world.heal();
         world.prove_liveness();
         world.checker.finish();
     }
 
-    /// The requests of each client in a round, as evenly as they divide.
-    fn requests_in(&self, round: u64) -> u64 {
-        let rounds = self.rounds.len() as u64;
-        REQUESTS * (round + 1) / rounds - REQUESTS * round / rounds
+    /// Each client sends requests, at the start of some rounds and shortly before the end of others.
+    fn ask(&self, world: &mut World, occasion: u64) {
+        let occasions = self.rounds.len() as u64 * 2;
+        for client in 0..CLIENTS {
+            // The clients take turns with their occasions.
+            let due = |occasion: u64| REQUESTS * (occasion + u64::from(client)) / occasions;
+            world.clients[client as usize].left += due(occasion + 1) - due(occasion);
+            world.think(client);
+        }
     }
 
     fn plan(&self) -> Plan {
@@ -129,7 +137,7 @@ impl TwinsScenario {
             in_flight: 8,
             operations: 1,
             keys: 3,
-            think_micros: 20_000,
+            think_micros: 4000,
             network: Network::calm(),
             trouble: Trouble::default(),
             clocks: Vec::new(),

@@ -25,7 +25,9 @@ pub struct Part {
 }
 
 /// Parts of equally many replicas and twins.
-static FAMILIES: LazyLock<Vec<Vec<Part>>> = LazyLock::new(|| {
+type Family = Vec<Part>;
+
+static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
     [(4, 1), (5, 1), (6, 1), (7, 1), (7, 2)]
         .into_iter()
         .map(|(replicas, count)| twin_sets(replicas, count).iter().flat_map(|twins| Part::of(replicas, twins)).collect())
@@ -53,7 +55,8 @@ fn deal(sizes: &[u128], index: u128) -> (usize, u128) {
     let mut dealt = 0;
     loop {
         let open: Vec<usize> = (0..sizes.len()).filter(|pile| sizes[*pile] > dealt).collect();
-        let lowest = open.iter().map(|pile| sizes[*pile]).min().expect("the index is below the sum of the sizes");
+        // The index is below the sum of the sizes, so that some pile is open.
+        let lowest = open.iter().map(|pile| sizes[*pile]).min().unwrap_or(dealt);
         let turns = (lowest - dealt) * open.len() as u128;
         if left < turns {
             let count = open.len() as u128;
