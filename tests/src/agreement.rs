@@ -21,13 +21,18 @@ pub struct Agreement {
 }
 
 /// Looks again and again until there is what is looked for.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look).await
+}
+
+/// The same for what takes longer than anything else, if it does not hang.
+pub async fn eventually_within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "it never came to this: {what}");
+        assert!(began.elapsed() < patience, "it never came to this: {what}");
         sleep(LOOK).await;
     }
 }
@@ -49,6 +54,12 @@ impl Network {
     ) -> T {
         let what = format!("replica {replica}: {what}");
         eventually(&what, async || self.reports(client).await.get(&replica).and_then(&look)).await
+    }
+
+    /// Starts a replica that was down, and waits until it takes part again.
+    pub async fn comes_back(&mut self, client: &Client, replica: ReplicaId) {
+        self.start(replica);
+        self.report_shows(client, replica, "is back in an active view", |report| report.active.then_some(())).await;
     }
 
     /// How often a replica has refused something for this reason.

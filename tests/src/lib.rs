@@ -13,6 +13,7 @@
 mod agreement;
 mod binaries;
 mod history;
+mod http;
 mod links;
 mod load;
 mod network;
@@ -22,9 +23,10 @@ mod random;
 mod replica;
 mod stranger;
 
-pub use agreement::{Agreement, eventually};
-pub use binaries::{pbft, pbftd};
+pub use agreement::{Agreement, eventually, eventually_within};
+pub use binaries::{pbft, pbftd, pbftd_with_fail_points};
 pub use history::{Answer, History};
+pub use http::{Page, Samples, page};
 pub use links::{Fault, Links};
 pub use load::Load;
 pub use network::{Keys, Network, write_toml};

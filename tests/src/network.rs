@@ -1,10 +1,11 @@
 use crate::replica::Replica;
-use crate::{Links, PATIENCE, Plan, free_port, pbft, pbftd};
+use crate::{Links, PATIENCE, Plan, free_port, pbft, pbftd, pbftd_with_fail_points};
 use pbft_client::{Client, ClientConfig};
 use pbft_crypto::{SecretKey, write_secret_key};
 use pbft_message::{ClientEntry, ClientId, Genesis, ReplicaEntry, ReplicaId};
 use pbft_node::{ReplicaConfig, initialise_data};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ pub struct Network {
     replicas: Vec<Replica>,
     replica_keys: Vec<Keys>,
     client_keys: Vec<Keys>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Network {
@@ -67,6 +68,8 @@ impl Network {
             let config = ReplicaConfig {
                 replica: id,
                 listen: address,
+                listen_clients: None,
+                http: None,
                 replicas: reach.map(|address| address.to_string()).collect(),
                 timing: plan.timing.clone(),
                 limits: plan.limits.clone(),
@@ -74,7 +77,7 @@ impl Network {
             write_home(&home, &config, &genesis, keys);
             replicas.push(Replica::new(id, home, address));
         }
-        Self { genesis: Arc::new(genesis), links, replicas, replica_keys, client_keys, _folder: folder }
+        Self { genesis: Arc::new(genesis), links, replicas, replica_keys, client_keys, folder }
     }
 
     /// Writes the files and starts all replicas.
@@ -95,6 +98,34 @@ impl Network {
     pub fn start(&mut self, id: ReplicaId) {
         let mut command = pbftd();
         command.arg("start").arg("--home").arg(self.home(id));
+        self.replica(id).run(command);
+    }
+
+    /// Starts `pbftd` on a replica's home with these environment variables.
+    pub fn start_with(&mut self, id: ReplicaId, variables: &[(&str, &str)]) {
+        let mut command = pbftd();
+        command.envs(variables.iter().copied()).arg("start").arg("--home").arg(self.home(id));
+        self.replica(id).run(command);
+    }
+
+    /// Starts `pbftd` on the home of a replica that lost its journal.
+    pub fn rejoin(&mut self, id: ReplicaId) {
+        let mut command = pbftd();
+        command.args(["start", "--rejoin", "--home"]).arg(self.home(id));
+        self.replica(id).run(command);
+    }
+
+    /// Starts a `pbftd` of another build: one with fail points, none of which is reached.
+    pub fn start_other_build(&mut self, id: ReplicaId) {
+        let mut command = pbftd_with_fail_points();
+        command.arg("start").arg("--home").arg(self.home(id));
+        self.replica(id).run(command);
+    }
+
+    /// Starts a `pbftd` that kills itself at a fail point, "OPERATION SUBJECT VISIT", or whose disk fails there: with " error".
+    pub fn start_doomed(&mut self, id: ReplicaId, fail_point: &str) {
+        let mut command = pbftd_with_fail_points();
+        command.env("PBFT_FAIL_POINT", fail_point).arg("start").arg("--home").arg(self.home(id));
         self.replica(id).run(command);
     }
 
@@ -123,6 +154,12 @@ impl Network {
     /// SIGCONT.
     pub fn resume(&mut self, id: ReplicaId) {
         self.replica(id).signal("CONT");
+    }
+
+    /// Takes leave of a process that ended on its own: its exit code, or none if a signal ended it.
+    pub fn bury(&mut self, id: ReplicaId) -> Option<i32> {
+        assert!(!self.runs(id), "replica {id} lives");
+        self.replica(id).wait()
     }
 
     /// Whether the replica's process lives.
@@ -168,6 +205,21 @@ impl Network {
         Client::connect(config).expect("a client can be made")
     }
 
+    /// Writes the home of a client of the genesis, for the toolbox.
+    pub fn client_home(&self, number: usize) -> PathBuf {
+        let home = self.folder.path().join(format!("client-{number}"));
+        write_keys(&home, &self.client_keys[number]);
+        self.write_addresses(&home, &self.replicas.iter().map(|replica| replica.address).collect::<Vec<_>>());
+        write_toml(&home.join("genesis.toml"), &*self.genesis);
+        home
+    }
+
+    /// Tells a client's home where the replicas are.
+    pub fn write_addresses(&self, home: &Path, addresses: &[SocketAddr]) {
+        let replicas: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        write_toml(&home.join("config.toml"), &BTreeMap::from([("replicas", replicas)]));
+    }
+
     /// The memory that a replica's process occupies, in bytes.
     pub fn memory(&self, id: ReplicaId) -> u64 {
         let process = self.replicas[id.0 as usize].process_id().expect("the replica runs");
@@ -189,11 +241,15 @@ fn client_entry(keys: &Keys) -> ClientEntry {
     ClientEntry { signing_key: ClientId(keys.signing.public()), transport_key: keys.transport.public() }
 }
 
-fn write_home(home: &Path, config: &ReplicaConfig, genesis: &Genesis, keys: &Keys) {
+fn write_keys(home: &Path, keys: &Keys) {
     let folder = home.join("keys");
     fs::create_dir_all(&folder).unwrap();
     write_secret_key(&folder.join("signing.key"), &keys.signing).unwrap();
     write_secret_key(&folder.join("transport.key"), &keys.transport).unwrap();
+}
+
+fn write_home(home: &Path, config: &ReplicaConfig, genesis: &Genesis, keys: &Keys) {
+    write_keys(home, keys);
     write_toml(&home.join("config.toml"), config);
     write_toml(&home.join("genesis.toml"), genesis);
     initialise_data(home, genesis.cluster_id(), keys.signing.public()).unwrap();

@@ -1,7 +1,7 @@
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A UDP port of this machine that nobody has. It lies below those that the system gives to clients, and in a block of
+/// A port of this machine that nobody has, neither for UDP nor for TCP: a replica uses both. It lies below those that the system gives to clients, and in a block of
 /// this process, so that nobody takes it while its replica is dead.
 pub fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -10,7 +10,7 @@ pub fn free_port() -> SocketAddr {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < 400, "this process has used up its ports");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, block + number));
-        if UdpSocket::bind(address).is_ok() {
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
             return address;
         }
     }

@@ -60,10 +60,15 @@ impl Replica {
         assert!(sent.success(), "cannot send {name} to replica {}", self.id);
     }
 
+    /// Waits for the process's end: its exit code, or none if a signal ended it.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.process.take().expect("the replica was started").wait().unwrap().code()
+    }
+
     /// SIGTERM, and the exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal("TERM");
-        self.process.take().expect("the replica runs").wait().unwrap().code()
+        self.wait()
     }
 }
 

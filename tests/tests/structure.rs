@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 /// Every package that `from` reaches through normal and build dependencies, in any feature and on any platform.
 fn reached(from: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"])
+        .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
         .current_dir(root())
         .output()
         .unwrap();

@@ -1,25 +1,27 @@
+use crate::dice::Dice;
 use crate::recent::Recent;
+use crate::seam::to_one;
 use crate::{Context, new_views};
 use pbft_message::{Message, NewView, ReplicaId, Signed, VerifiedMessage, View, ViewChange};
 use pbft_protocol::{Outbound, Outgoing, Traffic};
 
 /// As the new primary: the replicas with an odd number get another V than the rest, as valid, and the O that follows from
-/// it. It takes the view-changes that the first V leaves out, and an own one that reports nothing prepared.
+/// it. It takes the view-changes that the first V leaves out, and an own one that reports nothing prepared. Later, and now and
+/// then, it gives itself away, and lets them see the first one too.
 pub fn outbound(context: &Context) -> Outbound {
-    let mut splitter = Splitter { context: context.clone(), changes: Recent::new(256), second: Recent::new(8) };
+    let (dice, changes, second) = (Dice::new(context.seed, 0), Recent::new(256), Recent::new(8));
+    let mut splitter = Splitter { context: context.clone(), dice, changes, first: None, second };
     Box::new(move |_, traffic| match traffic {
         Traffic::Received { from, message } => {
             splitter.remember(from, message);
             Vec::new()
         }
         Traffic::Leaving { to, message } => {
-            let told = match *message {
-                Message::NewView(new_view) if to.0 % 2 == 1 && new_view.replica == splitter.context.signer.replica() => {
-                    Message::NewView(splitter.second(&new_view).unwrap_or(new_view))
-                }
-                other => other,
-            };
-            vec![Outgoing::Replica(to, told)]
+            if to.0 % 2 == 1 {
+                to_one(to, splitter.tell(*message))
+            } else {
+                vec![Outgoing::Replica(to, *message)]
+            }
         }
         other => other.unchanged(),
     })
@@ -27,7 +29,10 @@ pub fn outbound(context: &Context) -> Outbound {
 
 struct Splitter {
     context: Context,
+    dice: Dice,
     changes: Recent<(View, ReplicaId), Signed<ViewChange>>,
+    /// The newest one as it should be.
+    first: Option<Signed<NewView>>,
     /// The other new-view of each view, so that it stays the same.
     second: Recent<View, Option<Signed<NewView>>>,
 }
@@ -40,6 +45,22 @@ impl Splitter {
         }
         if let Ok(VerifiedMessage::ViewChange(change)) = self.context.authenticator.verify_message(from, message.clone()) {
             self.changes.get_or((change.view, from), || change.into_inner());
+        }
+    }
+
+    /// What leaves for a replica with an odd number.
+    fn tell(&mut self, leaving: Message) -> Vec<Message> {
+        match leaving {
+            Message::NewView(new_view) if new_view.replica == self.context.signer.replica() => {
+                let second = self.second(&new_view).unwrap_or_else(|| new_view.clone());
+                self.first = Some(new_view);
+                vec![Message::NewView(second)]
+            }
+            Message::Status(status) => {
+                let first = self.first.clone().filter(|_| self.dice.below(8) == 0);
+                std::iter::once(Message::Status(status)).chain(first.map(Message::NewView)).collect()
+            }
+            other => vec![other],
         }
     }
 

@@ -1,26 +1,14 @@
 use crate::Context;
 use crate::dice::Dice;
-use crate::seam::{Changed, rewriting};
+use crate::seam::proposing_otherwise;
 use pbft_crypto::Signature;
-use pbft_message::{Blob, Message, PrePrepare, batch_digest, codec};
+use pbft_message::{Blob, codec};
 use pbft_protocol::Outbound;
 
 /// As primary: one request of every batch carries a signature that is not its client's; the header is right.
 pub fn outbound(context: &Context) -> Outbound {
-    let signer = context.signer.clone();
     let mut dice = Dice::new(context.seed, 0);
-    let mut changed = Changed::default();
-    rewriting(move |_, _, message| match message {
-        Message::PrePrepare { header, body } if header.replica == signer.replica() => {
-            let poison = || {
-                let body = poisoned(&mut dice, &body)?;
-                let header = signer.sign(PrePrepare { digest: batch_digest(&body), ..*header }).into_inner();
-                Some(Message::PrePrepare { header, body })
-            };
-            vec![changed.of(&header, poison).unwrap_or(Message::PrePrepare { header, body })]
-        }
-        other => vec![other],
-    })
+    proposing_otherwise(&context.signer, move |body| poisoned(&mut dice, body))
 }
 
 /// The body with one signature altered. None for the null request.

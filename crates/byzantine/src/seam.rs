@@ -1,7 +1,9 @@
 //! What the strategies share: shapes of lies at the seam.
 
-use pbft_message::{Authenticator, Message, PrePrepare, ReplicaId, Signed, View};
+use pbft_crypto::Signature;
+use pbft_message::{Authenticator, Blob, Message, PrePrepare, ReplicaId, Signed, Signer, View, batch_digest, codec};
 use pbft_protocol::{Now, Outbound, Outgoing, Traffic};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// A lie about what leaves for other replicas: each message becomes any number of messages for the same one.
 pub fn rewriting(mut rewrite: impl FnMut(Now, ReplicaId, Message) -> Vec<Message> + Send + 'static) -> Outbound {
@@ -9,6 +11,32 @@ pub fn rewriting(mut rewrite: impl FnMut(Now, ReplicaId, Message) -> Vec<Message
         Traffic::Leaving { to, message } => to_one(to, rewrite(now, to, *message)),
         other => other.unchanged(),
     })
+}
+
+/// A lie of a primary about the bodies that it proposes: each becomes another one under a right header, or stays as it is. The
+/// same to all.
+pub fn proposing_otherwise(signer: &Signer, mut body: impl FnMut(&Blob) -> Option<Blob> + Send + 'static) -> Outbound {
+    let signer = signer.clone();
+    let mut changed = Changed::default();
+    rewriting(move |_, _, message| match message {
+        Message::PrePrepare { header, body: honest } if header.replica == signer.replica() => {
+            let change = || {
+                let body = body(&honest)?;
+                let header = signer.sign(PrePrepare { digest: batch_digest(&body), ..*header }).into_inner();
+                Some(Message::PrePrepare { header, body })
+            };
+            vec![changed.of(&header, change).unwrap_or(Message::PrePrepare { header, body: honest })]
+        }
+        other => vec![other],
+    })
+}
+
+/// The same words under another signature, as such a thing is encoded.
+pub fn resigned<T: Serialize + DeserializeOwned>(body: &T, signature: Signature) -> Option<Signed<T>>
+where
+    Signed<T>: Serialize + DeserializeOwned,
+{
+    codec::decode(&codec::encode(&(Blob::from(codec::encode(body)), signature))).ok()
 }
 
 /// These messages for this replica.

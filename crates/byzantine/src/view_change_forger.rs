@@ -50,7 +50,7 @@ fn repeat_first(signers: &mut SignatureList) {
 }
 
 /// Where nothing prepared: a certificate of nobody's votes but this replica's.
-fn invented(context: &Context, change: &ViewChange) -> PreparedCertificate {
+pub fn invented(context: &Context, change: &ViewChange) -> PreparedCertificate {
     let genesis = context.authenticator.genesis();
     let view = View(change.view.0.saturating_sub(1));
     let sequence = change.low_watermark().next();

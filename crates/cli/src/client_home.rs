@@ -106,7 +106,8 @@ impl ClientHome {
         ended
     }
 
-    async fn connect(&self, time: Duration) -> Result<Client, Failure> {
+    /// Resolves the replicas' names, and starts to connect to them. A request may take so long.
+    pub async fn connect(&self, time: Duration) -> Result<Client, Failure> {
         let lookups: Vec<_> = self.addresses.iter().map(|address| tokio::spawn(resolve(address.clone()))).collect();
         let mut addresses = Vec::new();
         for lookup in lookups {
@@ -187,7 +188,7 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
 }
 
 /// Reads a TOML file; the error names the line.
-fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let failure = |problem: String| Failure::configuration(format!("{}: {problem}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| failure(format!("cannot be read: {error}")))?;
     toml::from_str(&text).map_err(|error| failure(error.to_string().trim_end().to_owned()))

@@ -1,5 +1,6 @@
 //! `pbft`: the toolbox. Makes networks, runs replicas, honest and lying, and speaks to clusters.
 
+mod bench;
 mod client_home;
 mod cluster;
 mod commands;
@@ -22,41 +23,31 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// See a cluster survive a dead and a lying primary, in a minute and with nothing prepared.
     Demo(commands::demo::Demo),
-    /// Run a local cluster in the foreground, to play with.
     Devnet(devnet::Devnet),
-    /// Make the files of a test network: genesis, and a home for each replica and client.
     Testnet(testnet_command::Testnet),
-    /// Make a key pair.
     Keygen(keygen::Keygen),
-    /// Look at a genesis: what organisations compare by telephone.
     Genesis(genesis::GenesisCommand),
-    /// Set a key.
     Put(kv::Put),
-    /// Read a key.
     Get(kv::Get),
-    /// Delete a key.
     Delete(kv::Delete),
-    /// Set a key only if it still is as expected.
     Cas(kv::Cas),
-    /// Read many keys.
     Range(kv::Range),
-    /// Run a transaction: compare, then one list of operations or another.
     Txn(kv::Txn),
-    /// Ask what became of a request.
     Request(request::RequestCommand),
-    /// Show where every replica stands.
     Status(status::Status),
-    /// Show and verify the proofs of lies.
+    Doctor(doctor::Doctor),
+    Top(top::Top),
     Evidence(evidence::EvidenceCommand),
-    /// Run one honest replica in the foreground, as pbftd does.
+    Journal(journal::JournalCommand),
+    Audit(audit::AuditCommand),
+    Snapshot(snapshot::SnapshotCommand),
     Replica(replica::Replica),
-    /// Run a lying replica in a test network.
     Byzantine(replica::Byzantine),
-    /// Simulate whole clusters, with lies, crashes and bad networks, from seeds.
     Sim(sim::Sim),
-    /// Show the versions of this program, its wire format and its protocol.
+    Bench(commands::bench::Bench),
+    Man(manual::Man),
+    Completions(manual::Completions),
     Version(version::Version),
 }
 
@@ -79,10 +70,18 @@ fn main() -> std::process::ExitCode {
         Command::Txn(command) => command.run(),
         Command::Request(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Top(command) => command.run(),
         Command::Evidence(command) => command.run(),
+        Command::Journal(command) => command.run(),
+        Command::Audit(command) => command.run(),
+        Command::Snapshot(command) => command.run(),
         Command::Replica(command) => command.run(),
         Command::Byzantine(command) => command.run(),
         Command::Sim(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Completions(command) => command.run(),
         Command::Version(command) => command.run(),
     };
     ended.into()

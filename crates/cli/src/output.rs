@@ -38,7 +38,8 @@ impl Format {
                 "error": { "code": failure.code, "message": failure.message },
             }));
         }
-        eprintln!("pbft: {failure}");
+        // Standard error may be gone, or full: the code says enough.
+        let _ = writeln!(std::io::stderr(), "pbft: {failure}");
         failure.exit
     }
 }

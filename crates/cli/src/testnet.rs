@@ -1,6 +1,7 @@
 //! The files of a network: one genesis, a home for each replica and each client.
 
 use crate::failure::Failure;
+use clap::ValueEnum;
 use pbft_crypto::{SecretKey, write_secret_key};
 use pbft_message::{ClientEntry, ClientId, Genesis, Parameters, ReplicaEntry, ReplicaId, ServiceParameters};
 use pbft_node::{LimitsConfig, ReplicaConfig, TimingConfig, initialise_data};
@@ -18,10 +19,34 @@ pub struct Plan {
     pub clients: u32,
     /// Where replica i listens, in their order.
     pub listen: Vec<SocketAddr>,
-    /// Where replica i is reached, in their order: `host:port`.
+    /// Where replica i listens for clients, if they have ports of their own.
+    pub listen_clients: Option<Vec<SocketAddr>>,
+    /// Where replicas reach replica i, in their order: `host:port`.
     pub reach: Vec<String>,
-    /// `kv` or `null`.
-    pub service: String,
+    /// Where clients do.
+    pub reach_clients: Vec<String>,
+    /// What is replicated.
+    pub service: Service,
+}
+
+/// What a network replicates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// The key-value store.
+    #[default]
+    Kv,
+    /// A service that does nothing, for measuring.
+    Null,
+}
+
+impl Service {
+    /// Its name in the genesis.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kv => "kv",
+            Self::Null => "null",
+        }
+    }
 }
 
 /// The files of a network.
@@ -72,7 +97,7 @@ pub fn make(output: &Path, plan: &Plan) -> Result<Network, Failure> {
         name: "testnet".to_owned(),
         test_network: true,
         parameters: Parameters::default(),
-        service: ServiceParameters { name: plan.service.clone(), ..ServiceParameters::default() },
+        service: ServiceParameters { name: plan.service.name().to_owned(), ..ServiceParameters::default() },
         replicas: replica_keys.iter().map(replica).collect(),
         operators: Vec::new(),
         clients: client_keys.iter().map(client).collect(),
@@ -86,6 +111,8 @@ pub fn make(output: &Path, plan: &Plan) -> Result<Network, Failure> {
         let config = ReplicaConfig {
             replica: ReplicaId(number),
             listen: *listen,
+            listen_clients: plan.listen_clients.as_ref().and_then(|listen| listen.get(number as usize).copied()),
+            http: None,
             replicas: plan.reach.clone(),
             timing: TimingConfig::default(),
             limits: LimitsConfig::default(),
@@ -99,7 +126,7 @@ pub fn make(output: &Path, plan: &Plan) -> Result<Network, Failure> {
     for (number, keys) in client_keys.iter().enumerate() {
         let home = output.join(format!("client-{number}"));
         keys.write(&home)?;
-        write_toml(&home.join("config.toml"), &ClientConfig { replicas: plan.reach.clone() })?;
+        write_toml(&home.join("config.toml"), &ClientConfig { replicas: plan.reach_clients.clone() })?;
         write_toml(&home.join("genesis.toml"), &network.genesis)?;
         network.clients.push(home);
     }

@@ -6,20 +6,6 @@ mod network;
 
 use network::{Network, path, pbft};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
-
-/// The evidence, as soon as a replica has two proposals for one number.
-fn listed(network: &Network) -> Vec<Value> {
-    let started = Instant::now();
-    loop {
-        let (code, found) = network.json(&["evidence", "list"]);
-        assert_eq!(code, 0, "{found}");
-        let items = found.as_array().expect("a list").clone();
-        if items.iter().any(two_proposals) || started.elapsed() > Duration::from_secs(30) {
-            return items;
-        }
-    }
-}
 
 fn two_proposals(item: &Value) -> bool {
     item["kind"] == "two_pre_prepares"
@@ -29,7 +15,7 @@ fn two_proposals(item: &Value) -> bool {
 fn r17_an_equivocating_primary_is_proven_guilty_with_the_genesis_alone() {
     let network = Network::start(Some("equivocate"));
     assert_eq!(network.json(&["put", "a", "1", "--timeout", "30s"]).0, 0, "the lie is overcome");
-    let items = listed(&network);
+    let items = network.evidence();
     let proof = items.iter().find(|item| two_proposals(item)).expect("the lie is found out");
     for item in &items {
         // It also commits what it never prepared, which its view-change shows.
@@ -45,6 +31,19 @@ fn r17_an_equivocating_primary_is_proven_guilty_with_the_genesis_alone() {
     };
     let (code, valid) = verify(file);
     assert_eq!((code, &valid["ok"], &valid["accused"], &valid["kind"]), (0, &json!(true), &json!(0), &json!("two_pre_prepares")));
+
+    let exported = network.client().join("proof.evidence");
+    let id = proof["id"].as_str().unwrap();
+    let (code, export) = network.json(&["evidence", "export", &id[..12], path(&exported)]);
+    assert_eq!((code, &export["id"], &export["kind"]), (0, &proof["id"], &json!("two_pre_prepares")), "{export}");
+    let (code, valid) = verify(path(&exported));
+    assert_eq!((code, &valid["ok"], &valid["cluster_id"]), (0, &json!(true), &export["cluster_id"]));
+    let (code, unknown) = network.json(&["evidence", "export", "no-such-id", path(&exported)]);
+    assert_eq!((code, &unknown["error"]["code"]), (1, &json!("NoSuchEvidence")));
+
+    // Each replica holds its own pair; a lie is listed once, and no replica counts more than are listed.
+    let lies: std::collections::BTreeSet<_> = items.iter().map(|item| (item["kind"].to_string(), item["view"].as_u64())).collect();
+    assert_eq!(lies.len(), items.len());
 
     let forged = network.client().join("forged.evidence");
     let mut bytes = std::fs::read(file).unwrap();

@@ -56,6 +56,76 @@ fn a_test_network_has_a_genesis_and_a_home_for_each() {
 }
 
 #[test]
+fn clients_can_have_ports_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("net");
+    let arguments = ["--host", "r{id}.org", "--base-port", "9000", "--client-base-port", "9100", "--client-host", "c{id}.org"];
+    let made = pbft(&[&["testnet", "--replicas", "4", "--output", path(&output)], arguments.as_slice()].concat());
+    assert_eq!(made.code, 0, "{made:?}");
+    let config = fs::read_to_string(output.join("replica-3/config.toml")).unwrap();
+    assert!(config.contains("listen = \"0.0.0.0:9003\"") && config.contains("listen_clients = \"0.0.0.0:9103\""), "{config}");
+    assert!(config.contains("r2.org:9002") && !config.contains("c2.org"), "{config}");
+    let config = fs::read_to_string(output.join("client-0/config.toml")).unwrap();
+    assert!(config.contains("c2.org:9102") && !config.contains("r2.org"), "{config}");
+}
+
+/// What `pbft keygen` prints for a new party.
+fn public_keys(folder: &Path, name: &str) -> PathBuf {
+    let made = pbft(&["keygen", "--output", path(&folder.join(name))]);
+    let file = folder.join(format!("{name}.toml"));
+    fs::write(&file, made.stdout).unwrap();
+    file
+}
+
+#[test]
+fn many_organisations_make_one_genesis_of_their_public_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (draft, genesis) = (folder.join("draft.toml"), folder.join("genesis.toml"));
+    let add = |who: &str, keys: &Path| pbft(&["genesis", "add", path(&draft), who, path(keys), "-o", "json"]);
+    let replicas: Vec<PathBuf> = (0..4).map(|id| public_keys(folder, &format!("replica-{id}"))).collect();
+    for (number, keys) in replicas.iter().enumerate() {
+        // Three replicas are no cluster yet.
+        let (code, _, _) = error(&["genesis", "finalise", path(&draft), path(&genesis)]);
+        assert_eq!((code, genesis.exists()), (3, false));
+        assert_eq!(add("replica", keys).json(), json!({ "ok": true, "number": number }));
+    }
+    assert_eq!(add("client", &public_keys(folder, "client")).code, 0);
+    assert_eq!(add("operator", &public_keys(folder, "operator")).code, 0);
+    let (code, _, message) = error(&["genesis", "add", path(&draft), "client", path(&replicas[1])]);
+    assert!(code == 3 && message.contains("is in") && message.contains("draft.toml already"), "{message}");
+
+    let made = pbft(&["genesis", "finalise", path(&draft), path(&genesis), "-o", "json"]).json();
+    let shown = pbft(&["genesis", "show", path(&genesis), "-o", "json"]).json();
+    assert_eq!(made, shown);
+    assert_eq!((&made["n"], &made["test_network"]), (&json!(4), &json!(false)));
+    assert_eq!(made["operators"].as_array().unwrap().len(), 1);
+    for (id, keys) in replicas.iter().enumerate() {
+        assert!(fs::read_to_string(keys).unwrap().contains(made["replicas"][id]["signing_key"].as_str().unwrap()));
+    }
+    let (code, name, _) = error(&["genesis", "finalise", path(&draft), path(&genesis)]);
+    assert_eq!((code, name.as_str()), (6, "Exists"));
+}
+
+#[test]
+fn man_pages_and_completions_are_made_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    assert_eq!(pbft(&["man", path(&pages)]).code, 0);
+    for (page, words) in
+        [("pbft.1", "doctor"), ("pbft-doctor.1", "Exit code 0 if nothing is wrong"), ("pbftd-start.1", "PBFT_LISTEN")]
+    {
+        let text = fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(words), "{page} does not say {words}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let made = pbft(&["completions", shell]);
+        assert!(made.code == 0 && made.text().contains("doctor"), "{shell}");
+        assert!(pbft(&["completions", shell, "pbftd"]).text().contains("healthcheck"), "{shell}");
+    }
+}
+
+#[test]
 fn keys_are_private_and_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
@@ -153,6 +223,8 @@ fn every_command_explains_itself_with_examples() {
         &["status"],
         &["evidence", "list"],
         &["evidence", "verify"],
+        &["journal", "verify"],
+        &["journal", "dump"],
         &["version"],
     ] {
         let help = pbft(&[command, &["--help"]].concat());

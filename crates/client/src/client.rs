@@ -1,11 +1,12 @@
 use crate::driver::{Command, Driver, Order, Waiting};
 use crate::greeter::ClientGreeter;
+use crate::joining::Operation;
 use crate::{Accepted, ClientConfig, ClientError};
 use pbft_message::{
-    Blob, ClientId, ClientMessage, Evidence, Genesis, ReplicaId, ReplicaMessage, ReplicaReport, Request, RequestState, Signed,
-    Timestamp,
+    Blob, ClientId, ClientMessage, Evidence, Genesis, ReplicaId, ReplicaMessage, ReplicaReport, Request, RequestState,
+    SequenceNumber, Signed, Timestamp,
 };
-use pbft_network::{Channels, Class, Directory, Endpoint};
+use pbft_network::{Channels, Class, DialProblem, Directory, Endpoint};
 use pbft_protocol::session::{Session, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Commands and frames that may wait for the driver, which never waits itself.
 const CHANNEL: usize = 1024;
+
+/// The end of one operation that may have shared its request with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// The request's timestamp.
+    pub timestamp: Timestamp,
+    /// Where it was ordered.
+    pub sequence: SequenceNumber,
+    /// What the service answered.
+    pub result: Blob,
+}
 
 /// A client of a cluster. Clones are the same client; the connections are closed when the last one is dropped.
 ///
@@ -67,6 +79,12 @@ impl Client {
         self.connected.borrow().clone()
     }
 
+    /// How the last attempt to connect to a replica failed, of those that are not connected and were tried.
+    pub fn dial_problems(&self) -> BTreeMap<ReplicaId, DialProblem> {
+        let replicas = self.genesis.replica_ids().zip(&self.genesis.replicas);
+        replicas.filter_map(|(replica, entry)| Some((replica, self.endpoint.dial_problem(&entry.transport_key)?))).collect()
+    }
+
     /// Waits until a quorum of replicas is connected. Fails with [`ClientError::NoQuorum`] when the time is over.
     pub async fn wait_for_quorum(&self, time: Duration) -> Result<(), ClientError> {
         let quorum = self.genesis.quorum();
@@ -88,6 +106,25 @@ impl Client {
     /// [`ClientError::NoQuorum`] names the timestamp to [retry](Self::retry) or to [ask about](Self::request_state).
     pub async fn request_with_timeout(&self, operations: Vec<Vec<u8>>, time: Duration) -> Result<Accepted, ClientError> {
         self.order(Order::New(blobs(operations)), time).await
+    }
+
+    /// Has one operation ordered and executed. A lone operation goes at once; those that are submitted while one is under
+    /// way share the next request and its signature, as far as they fit, in the order in which they came. So many
+    /// callers get many operations a signature, and none of them waits for others to come.
+    ///
+    /// It runs once at most. [`ClientError::OutcomeUnknown`] names a request that cannot be [retried](Self::retry), since its
+    /// other operations are not known here: ask what became of it, or use [`request`](Self::request).
+    pub async fn operation(&self, operation: impl Into<Blob>) -> Result<Executed, ClientError> {
+        let bytes = operation.into();
+        let (submitted, timestamp) = oneshot::channel();
+        let (done, result) = oneshot::channel();
+        let command = Command::Operation(Operation { bytes: bytes.clone(), submitted, done });
+        self.commands.send(command).await.map_err(|_| ClientError::Closed)?;
+        if let Some(executed) = self.answer(timestamp, result, self.timeout).await? {
+            return Ok(executed);
+        }
+        let Accepted { timestamp, sequence, results } = self.order(Order::New(vec![bytes]), self.timeout).await?;
+        Ok(Executed { timestamp, sequence, result: results.into_iter().next().unwrap_or_default() })
     }
 
     /// Sends a request of this client once more, with the timestamp it had. It takes effect once at most, however
@@ -149,10 +186,20 @@ impl Client {
     }
 
     async fn order(&self, order: Order, time: Duration) -> Result<Accepted, ClientError> {
-        let (submitted, mut timestamp) = oneshot::channel();
+        let (submitted, timestamp) = oneshot::channel();
         let (done, result) = oneshot::channel();
         let command = Command::Order(Waiting { order, submitted, done });
         self.commands.send(command).await.map_err(|_| ClientError::Closed)?;
+        self.answer(timestamp, result, time).await
+    }
+
+    /// Waits for the end of something submitted, of which the driver tells the timestamp before it sends it.
+    async fn answer<T>(
+        &self,
+        mut timestamp: oneshot::Receiver<Timestamp>,
+        result: oneshot::Receiver<Result<T, ClientError>>,
+        time: Duration,
+    ) -> Result<T, ClientError> {
         let ended = timeout(time, result).await;
         if let Ok(Ok(result)) = ended {
             return result;

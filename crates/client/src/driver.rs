@@ -1,19 +1,24 @@
 //! The one task that owns the session, and carries its messages and the answers to questions.
 
+use crate::joining::{Done, Joining, Operation, settle};
 use crate::{Accepted, ClientError};
 use pbft_crypto::PublicKey;
 use pbft_message::{Blob, ClientId, ClientMessage, ReplicaId, ReplicaMessage, Request, Signed, Timestamp, codec};
 use pbft_network::{ConnectionId, Dial, Endpoint, Inbound, Lane};
-use pbft_protocol::session::{Session, SubmitError};
+use pbft_protocol::session::{RequestError, Session, SubmitError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+/// How much is taken in before what follows from it is sent.
+const BURST: usize = 256;
+
 /// From a handle to the driver.
 pub(crate) enum Command {
     Order(Waiting),
+    Operation(Operation),
     Ask { query: u64, message: ClientMessage, answers: mpsc::Sender<(ReplicaId, ReplicaMessage)> },
     Close(oneshot::Sender<()>),
 }
@@ -31,6 +36,12 @@ pub(crate) enum Order {
     New(Vec<Blob>),
     Again(Timestamp, Vec<Blob>),
     Raw(Signed<Request>),
+}
+
+/// Who waits for a request.
+enum Waiter {
+    Request(oneshot::Sender<Result<Accepted, ClientError>>),
+    Operations(Vec<Done>),
 }
 
 /// A question to all replicas that somebody waits for.
@@ -52,7 +63,8 @@ pub(crate) struct Driver {
     connected: watch::Sender<BTreeSet<ReplicaId>>,
     /// Requests that wait for room in the session. Each belongs to a future that somebody holds.
     queued: VecDeque<Waiting>,
-    in_flight: BTreeMap<(ClientId, Timestamp), oneshot::Sender<Result<Accepted, ClientError>>>,
+    joining: Joining,
+    in_flight: BTreeMap<(ClientId, Timestamp), Waiter>,
     questions: BTreeMap<u64, Question>,
 }
 
@@ -74,6 +86,7 @@ impl Driver {
             connections: BTreeMap::new(),
             connected,
             queued: VecDeque::new(),
+            joining: Joining::default(),
             in_flight: BTreeMap::new(),
             questions: BTreeMap::new(),
         }
@@ -81,20 +94,23 @@ impl Driver {
 
     /// Runs until the last handle is gone or one of them closes the client.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut inbound: mpsc::Receiver<Inbound>) {
+        let (mut ordered, mut arrived) = (Vec::new(), Vec::new());
         let closed = loop {
             self.submit_queued();
+            self.submit_joined();
             self.transmit();
-            self.report_completed();
+            if self.report_completed() {
+                continue; // there is room for others
+            }
             let timer = self.session.poll_timeout().and_then(|due| self.started.checked_add(due));
             tokio::select! {
-                command = commands.recv() => match command {
-                    Some(Command::Order(waiting)) => self.queued.push_back(waiting),
-                    Some(Command::Ask { query, message, answers }) => self.on_question(query, message, answers),
-                    Some(Command::Close(closed)) => break Some(closed),
-                    None => break None,
-                },
-                Some(inbound) = inbound.recv() => self.on_inbound(inbound),
+                count = commands.recv_many(&mut ordered, BURST) => if count == 0 { break None },
+                _ = inbound.recv_many(&mut arrived, BURST), if !inbound.is_closed() => {}
                 () = sleep(timer) => self.on_timeout(),
+            }
+            arrived.drain(..).for_each(|inbound| self.on_inbound(inbound));
+            if let Some(closed) = ordered.drain(..).find_map(|command| self.on_command(command)) {
+                break Some(closed);
             }
         };
         let endpoint = self.endpoint.clone();
@@ -103,6 +119,17 @@ impl Driver {
         if let Some(closed) = closed {
             let _ = closed.send(());
         }
+    }
+
+    /// Returns whom to tell that all is closed, when that is asked for.
+    fn on_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+        match command {
+            Command::Order(waiting) => self.queued.push_back(waiting),
+            Command::Operation(operation) => self.joining.push(operation),
+            Command::Ask { query, message, answers } => self.on_question(query, message, answers),
+            Command::Close(closed) => return Some(closed),
+        }
+        None
     }
 
     fn now(&self) -> Duration {
@@ -135,7 +162,41 @@ impl Driver {
             self.session.abandon(client, timestamp); // it was not transmitted yet
             return;
         }
-        self.in_flight.insert((client, timestamp), done);
+        self.in_flight.insert((client, timestamp), Waiter::Request(done));
+    }
+
+    /// Joins the operations that wait into requests, as many as may go now.
+    fn submit_joined(&mut self) {
+        while self.session.has_room()
+            && let Some(operations) = self.joining.next_request(self.session.in_flight() > 0, self.session.parameters())
+        {
+            self.submit_operations(operations);
+        }
+    }
+
+    /// The timestamp is told before the request is made: whoever has given up by then is left out.
+    fn submit_operations(&mut self, operations: Vec<Operation>) {
+        let wall = wall_micros();
+        let Some(timestamp) = self.session.next_timestamp(wall) else {
+            let told = |Operation { done, .. }| drop(done.send(Err(ClientError::NoTimestampLeft)));
+            return operations.into_iter().for_each(told);
+        };
+        let (mut bytes, mut waiting) = (Vec::new(), Vec::new());
+        for operation in operations {
+            if !operation.done.is_closed() && operation.submitted.send(timestamp).is_ok() {
+                bytes.push(operation.bytes);
+                waiting.push(operation.done);
+            }
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        match self.session.submit(self.now(), wall, bytes) {
+            Ok(timestamp) => _ = self.in_flight.insert((self.session.client(), timestamp), Waiter::Operations(waiting)),
+            Err(SubmitError::Refused(refusal)) => settle(waiting, Err(RequestError::Refused(refusal))),
+            // Neither can be: there was room, and a timestamp.
+            Err(_) => drop(waiting),
+        }
     }
 
     fn give_to_session(&mut self, order: Order) -> Result<(ClientId, Timestamp), SubmitError> {
@@ -168,12 +229,18 @@ impl Driver {
         }
     }
 
-    fn report_completed(&mut self) {
+    /// Whether there was anything to report.
+    fn report_completed(&mut self) -> bool {
+        let mut any = false;
         while let Some(completed) = self.session.poll_completed() {
-            if let Some(done) = self.in_flight.remove(&(completed.client, completed.timestamp)) {
-                let _ = done.send(completed.result.map_err(ClientError::from));
+            any = true;
+            match self.in_flight.remove(&(completed.client, completed.timestamp)) {
+                Some(Waiter::Request(done)) => drop(done.send(completed.result.map_err(ClientError::from))),
+                Some(Waiter::Operations(operations)) => settle(operations, completed.result),
+                None => {}
             }
         }
+        any
     }
 
     fn on_timeout(&mut self) {
@@ -184,11 +251,12 @@ impl Driver {
     /// Gives up the requests whose futures were dropped.
     fn abandon_unwanted(&mut self) {
         let session = &mut self.session;
-        self.in_flight.retain(|(client, timestamp), done| {
-            if done.is_closed() {
+        self.in_flight.retain(|(client, timestamp), waiter| {
+            let is_wanted = waiter.is_wanted();
+            if !is_wanted {
                 session.abandon(*client, *timestamp);
             }
-            !done.is_closed()
+            is_wanted
         });
     }
 
@@ -257,6 +325,15 @@ impl Driver {
         let _ = question.answers.try_send((replica, message)); // has room for one of each replica
         if question.answered.len() >= self.keys.len() {
             self.questions.remove(&query);
+        }
+    }
+}
+
+impl Waiter {
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Request(done) => !done.is_closed(),
+            Self::Operations(operations) => operations.iter().any(|done| !done.is_closed()),
         }
     }
 }

@@ -24,10 +24,11 @@ mod config;
 mod driver;
 mod error;
 mod greeter;
+mod joining;
 #[cfg(test)]
 mod tests;
 
-pub use client::Client;
+pub use client::{Client, Executed};
 pub use config::ClientConfig;
 pub use error::ClientError;
 pub use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};

@@ -71,6 +71,13 @@ impl ViewChange {
     pub fn low_watermark(&self) -> SequenceNumber {
         self.stable.as_ref().map_or(SequenceNumber::GENESIS, |stable| stable.sequence)
     }
+
+    /// R17 (b): whether it hides what the same replica committed before: a commit in a lower view, above h, for whose
+    /// number it reports no certificate of the commit's view or a later one.
+    pub fn hides(&self, commit: &Commit) -> bool {
+        let reported = self.prepared.iter().any(|entry| entry.sequence == commit.sequence && entry.view >= commit.view);
+        commit.replica == self.replica && self.view > commit.view && self.low_watermark() < commit.sequence && !reported
+    }
 }
 
 /// The new primary opens its view (R12).
@@ -103,6 +110,8 @@ pub struct Status {
     pub prepared: Vec<u8>,
     /// The same for committed.
     pub committed: Vec<u8>,
+    /// Asks for a [`Witness`](crate::Witness), if the sender has come back from its disk; any number, to be returned.
+    pub asks: Option<u64>,
 }
 
 impl Body for PrePrepare {

@@ -1,8 +1,6 @@
 mod memory;
 mod rules;
 
-pub(crate) use rules::hides_prepared;
-
 use crate::*;
 pub(crate) use memory::Memory;
 use pbft_crypto::{SecretKey, SignedDigest, verify_all};
@@ -167,6 +165,20 @@ impl Authenticator {
         self.verify(signed, |this, signed, claims| this.signed(signed, claims).map(|_| ()))
     }
 
+    /// Checks the signature of a statement, not those of what it holds.
+    pub fn verify_statement(&self, statement: &Statement) -> Result<(), Invalid> {
+        let mut claims = Vec::new();
+        match statement {
+            Statement::PrePrepare(header) => self.signed(header, &mut claims),
+            Statement::Prepare(prepare) => self.signed(prepare, &mut claims),
+            Statement::Commit(commit) => self.signed(commit, &mut claims),
+            Statement::Checkpoint(checkpoint) => self.signed(checkpoint, &mut claims),
+            Statement::ViewChange(change) => self.signed(change, &mut claims),
+            Statement::NewView(new_view) => self.signed(new_view, &mut claims),
+        }?;
+        self.check(&claims).map_err(|_| Invalid::BadSignature)
+    }
+
     /// Checks a header that is known by its content and the primary's signature (R5).
     pub fn verify_header(
         &self,
@@ -304,6 +316,10 @@ impl Authenticator {
             Message::FetchBody { digest } => VerifiedMessage::FetchBody { digest },
             Message::FetchState(fetch) => VerifiedMessage::FetchState(fetch),
             Message::State(reply) => VerifiedMessage::State(reply),
+            Message::Witness(witness) => {
+                self.votes(&witness.votes, claims)?;
+                VerifiedMessage::Witness(Box::new(Verified::new(*witness)))
+            }
         };
         let end = if body_claims.is_empty() { claims.len() } else { body_claims.start };
         Ok(Pending { message, claims: start..end, body_claims })

@@ -1,4 +1,4 @@
-use crate::{Blob, ClientId, Epoch, Evidence, ReplicaId, Request, SequenceNumber, Signed, Timestamp, View};
+use crate::{Blob, ClientId, Epoch, Evidence, ReplicaReport, Request, SequenceNumber, Signed, Timestamp, View};
 use pbft_crypto::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -164,37 +164,4 @@ pub enum RequestState {
     TooOld,
     /// The client is not authorised.
     UnknownClient,
-}
-
-/// Where a replica stands, for operators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplicaReport {
-    /// The replica.
-    pub replica: ReplicaId,
-    /// Its process id.
-    pub pid: u32,
-    /// Its build's version.
-    pub version: String,
-    /// Its view.
-    pub view: View,
-    /// Whether it has entered the view.
-    pub active: bool,
-    /// Whether it follows without voting (R16).
-    pub learner: bool,
-    /// The last executed number.
-    pub executed: SequenceNumber,
-    /// h.
-    pub stable_checkpoint: SequenceNumber,
-    /// The service's and the clients' root at the stable checkpoint, as one digest.
-    pub state_root: Digest,
-    /// The replicas that it is connected to.
-    pub peers_up: Vec<ReplicaId>,
-    /// How often it left a view.
-    pub view_changes: u64,
-    /// How many requests it executed since it started.
-    pub requests_executed: u64,
-    /// How many pieces of evidence it holds.
-    pub evidence: u64,
-    /// What it refused, by reason.
-    pub refused: Vec<(String, u64)>,
 }

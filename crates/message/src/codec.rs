@@ -36,6 +36,14 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bincode::serde::encode_to_vec(value, CONFIGURATION).unwrap_or_default()
 }
 
+/// The length in bytes of a value's canonical encoding.
+pub fn encoded_size<T: Serialize>(value: &T) -> usize {
+    let mut size = 0;
+    // As for `encode`: no type of ours fails.
+    let _ = bincode::serde::encode_into_writer(value, &mut Size(&mut size), CONFIGURATION);
+    size
+}
+
 /// Decodes a value, refusing every encoding but the canonical one.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     // bincode makes room for a text on the word of its length, as far as the limit allows: so short inputs get low ones.
@@ -58,6 +66,16 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
 
 fn malformed(error: bincode::error::DecodeError) -> DecodeError {
     DecodeError::Malformed(error.to_string())
+}
+
+/// A writer that counts.
+struct Size<'a>(&'a mut usize);
+
+impl Writer for &mut Size<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        *self.0 = self.0.saturating_add(bytes.len());
+        Ok(())
+    }
 }
 
 /// A writer that compares what is written with what was received, without a copy.

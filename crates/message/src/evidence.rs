@@ -1,4 +1,3 @@
-use crate::authenticator::hides_prepared;
 use crate::{Blob, Commit, NewView, PrePrepare, Prepare, ReplicaId, SequenceNumber, Signed, View, ViewChange, codec};
 use pbft_crypto::Digest;
 use serde::{Deserialize, Serialize};
@@ -24,6 +23,9 @@ pub enum Evidence {
     FalseNewView(Box<Signed<NewView>>),
 }
 
+/// A lie: who, how, and in which view. Evidence is kept once for each.
+pub type Lie = (ReplicaId, EvidenceKind, View);
+
 /// The kind of a lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,9 @@ pub enum EvidenceKind {
 }
 
 impl EvidenceKind {
+    /// How many kinds there are.
+    pub const COUNT: usize = 8;
+
     /// The kind's name, for programs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,11 +68,6 @@ impl EvidenceKind {
 }
 
 impl Evidence {
-    /// The evidence in a commit and a view-change of one replica, if there is any (R17 b).
-    pub fn hidden_prepared(commit: &Signed<Commit>, change: &Signed<ViewChange>) -> Option<Self> {
-        hides_prepared(commit, change).then(|| Self::HiddenPrepared(commit.clone(), Box::new(change.clone())))
-    }
-
     /// The kind of lie.
     pub const fn kind(&self) -> EvidenceKind {
         match self {
@@ -94,6 +94,12 @@ impl Evidence {
             Self::InvalidBatch(header, _) => (header.replica, header.view, Some(header.sequence)),
             Self::FalseNewView(new_view) => (new_view.replica, new_view.view, None),
         }
+    }
+
+    /// What it is counted as: two pairs about one lie prove no more than one.
+    pub fn lie(&self) -> Lie {
+        let (accused, view, _) = self.accused();
+        (accused, self.kind(), view)
     }
 
     /// A name for the file and for people: the digest of the encoded evidence.

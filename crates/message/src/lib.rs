@@ -19,26 +19,32 @@ mod genesis;
 mod hello;
 mod ids;
 mod plan;
+mod report;
 mod request;
 mod signed;
 mod state;
+mod statement;
 mod wire;
+mod witness;
 
 pub use agreement::{Checkpoint, Commit, NewView, PrePrepare, Prepare, Status, ViewChange};
 pub use authenticator::{Authenticator, Invalid};
 pub use batch::{Batch, InvalidBatch, NULL_DIGEST, batch_digest};
 pub use blob::Blob;
 pub use certificate::{CommitCertificate, PreparedCertificate, SignatureList, StableCertificate};
-pub use client::{ClientMessage, Outcome, ReplicaMessage, ReplicaReport, Reply, RequestRefusal, RequestState};
-pub use evidence::{Evidence, EvidenceKind};
+pub use client::{ClientMessage, Outcome, ReplicaMessage, Reply, RequestRefusal, RequestState};
+pub use evidence::{Evidence, EvidenceKind, Lie};
 pub use genesis::{ClientEntry, Genesis, GenesisError, Parameters, ReplicaEntry, ServiceParameters};
 pub use hello::{Hello, HelloRefused, Role, WIRE_VERSION, alpn};
 pub use ids::{ClientId, Epoch, ReplicaId, SequenceNumber, Timestamp, View};
 pub use plan::{NewViewPlan, TooManyFaults};
+pub use report::{Awaited, Condition, PeerReport, ReplicaReport};
 pub use request::Request;
 pub use signed::{Body, Domain, Party, Signed, Signer, Verified, sign_request};
 pub use state::{CheckpointState, ChunkPiece, FetchState, StatePart, StateReply};
+pub use statement::{Place, Statement, StatementKind};
 pub use wire::{Message, Proposal, VerifiedMessage};
+pub use witness::{Votes, Witness};
 
 /// The version of the rules that signatures are made under (R1).
 pub const PROTOCOL_VERSION: u16 = 1;

@@ -56,6 +56,15 @@ pub enum FetchState {
     },
 }
 
+impl FetchState {
+    /// The stable checkpoint that is asked for.
+    pub const fn sequence(&self) -> SequenceNumber {
+        match self {
+            Self::Outline { sequence } | Self::Chunks { sequence, .. } => *sequence,
+        }
+    }
+}
+
 /// An answer in state transfer. Nothing of it is trusted before it was checked against the certified digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StateReply {

@@ -65,6 +65,8 @@ pub enum Message {
     FetchState(FetchState),
     /// State (R14).
     State(StateReply),
+    /// The receiver's own votes (R16).
+    Witness(Box<Witness>),
 }
 
 impl Message {
@@ -88,6 +90,7 @@ impl Message {
             Self::Evidence(_) => "evidence",
             Self::FetchState(_) => "fetch-state",
             Self::State(_) => "state",
+            Self::Witness(_) => "witness",
         }
     }
 }
@@ -178,4 +181,6 @@ pub enum VerifiedMessage {
     FetchState(FetchState),
     /// See [`Message::State`].
     State(StateReply),
+    /// See [`Message::Witness`]. Each signature is its signer's; what a view-change or new-view holds is not checked.
+    Witness(Box<Verified<Witness>>),
 }

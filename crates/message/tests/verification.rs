@@ -306,3 +306,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn r16_a_witness_tells_only_of_what_was_really_signed() {
+    let commit = |id: u64, sequence: u64| {
+        let digest = Digest::of("batch", &[]);
+        let commit = Commit { view: View(0), sequence: SequenceNumber(sequence), digest, replica: ReplicaId(id as u32) };
+        signer(id).sign(commit).into_inner()
+    };
+    let witness = |commit: Signed<Commit>| {
+        let votes = Votes { commit: Some(commit), ..Votes::default() };
+        Message::Witness(Box::new(Witness { asked: 1, votes }))
+    };
+    let told = authenticator().verify_message(ReplicaId(1), witness(commit(2, 5)));
+    assert!(matches!(told, Ok(VerifiedMessage::Witness(told)) if told.votes.commit == Some(commit(2, 5))));
+    let forged = with_signature(&commit(2, 5), commit(2, 6).signature());
+    assert_eq!(authenticator().verify_message(ReplicaId(1), witness(forged)), Err(Invalid::BadSignature));
+}
+
+#[test]
+fn r16_certificates_tell_who_signed_them() {
+    let (prepared, committed) = (prepared(0, 3), committed(0, 3));
+    let prepare = prepared.prepare_of(prepared.prepares[0].0).unwrap();
+    assert!(authenticator().verify_signed(prepare).is_ok());
+    let commit = committed.commit_of(committed.commits[0].0).unwrap();
+    assert!(authenticator().verify_signed(commit).is_ok());
+    assert_eq!(committed.commit_of(ReplicaId(99)), None);
+    let mut votes = Votes::default();
+    for sequence in [5, 7, 6] {
+        votes.note_pre_prepare(&header(0, sequence));
+    }
+    assert_eq!(votes.pre_prepare.map(|header| header.sequence), Some(SequenceNumber(7)), "the highest is kept");
+}

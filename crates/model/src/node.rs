@@ -5,7 +5,7 @@ use crate::table::{MessageId, Table};
 use crate::world::{REPLICAS, World};
 use pbft_crypto::Digest;
 use pbft_message::*;
-use pbft_protocol::agreement::{Action, Alarm, JournalPosition, Persist, Record, Replica, Unpersisted};
+use pbft_protocol::agreement::{Action, Alarm, JournalPosition, Persist, Record, Replica, Unpersisted, verify_records};
 use pbft_protocol::execution::Ordered;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,12 +81,16 @@ struct Waiting(Vec<Record>);
 impl Persist for Waiting {
     type Error = std::convert::Infallible;
 
-    fn append(&mut self, records: &[Record]) -> Result<(), Self::Error> {
+    fn append(&mut self, records: &[Record]) -> Result<usize, Self::Error> {
         self.0.extend_from_slice(records);
-        Ok(())
+        Ok(records.len())
     }
 
-    fn rebase(&mut self, _: &[Record]) -> Result<(), Self::Error> {
+    fn begin_base(&mut self, _: &[Record]) -> Result<(), Self::Error> {
+        panic!("the model reaches no checkpoint, so no journal begins anew")
+    }
+
+    fn adopt_base(&mut self) -> Result<(), Self::Error> {
         panic!("the model reaches no checkpoint, so no journal begins anew")
     }
 }
@@ -198,7 +202,16 @@ impl Node {
         let records = std::mem::take(&mut self.journal);
         let left = records.iter().filter_map(left_for).max().unwrap_or_default();
         let replayable = replayable(&records);
-        let replica = Replica::recover(world.config.clone(), world.signer(self.id), now, restored, records).unwrap();
+        let records = verify_records(&world.config.authenticator, records).unwrap();
+        let mut replica = Replica::recover(world.config.clone(), world.signer(self.id), now, restored, records);
+        // No disk here is ever rolled back: the others have nothing to say against this one (R16).
+        if let Some(asked) = replica.status().asks {
+            for peer in (0..REPLICAS).filter(|peer| *peer != self.id).map(ReplicaId) {
+                let nothing = Message::Witness(Box::new(Witness { asked, votes: Votes::default() }));
+                let verified = world.config.authenticator.verify_message(peer, nothing).unwrap();
+                replica.handle_message(now, peer, verified).unwrap();
+            }
+        }
         if replica.view() < left {
             self.broken.insert(Broken::ViewWentBack);
         }
@@ -217,6 +230,7 @@ impl Node {
             oldest_served: SequenceNumber(1),
             prepared: Vec::new(),
             committed: Vec::new(),
+            asks: None,
         };
         let peer = (0..REPLICAS).find(|peer| *peer != self.id)?;
         replica.handle_message(now, ReplicaId(peer), VerifiedMessage::Status(status)).unwrap();

@@ -12,5 +12,5 @@ fn a_backup_crashes_under_an_equivocating_primary() {
     let outcome = model.explore(Some(8));
     println!("{}", outcome.report("crash"));
     outcome.assert_safe(&[properties::COMMITS_AFTER_CRASH, properties::LIE_PROVEN]);
-    assert_eq!(outcome.states, 191_897);
+    assert_eq!(outcome.states, 253_231);
 }

@@ -30,5 +30,5 @@ fn an_equivocating_primary_from_genesis() {
     let outcome = PbftModel::new(scenario).explore(Some(4));
     println!("{}", outcome.report("equivocation from genesis"));
     outcome.assert_safe(&[properties::LIE_PROVEN]);
-    assert_eq!(outcome.states, 11_358);
+    assert_eq!(outcome.states, 13_992);
 }

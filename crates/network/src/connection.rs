@@ -28,26 +28,33 @@ struct Session {
     opened: Mutex<Vec<Lane>>,
 }
 
-/// Runs a connection until it ends or `stop` ends it. Returns how long it was up.
-pub(crate) async fn run(shared: &Arc<Shared>, connection: quinn::Connection, stop: &CancellationToken) -> Duration {
+/// How a connection ended.
+pub(crate) struct Ended {
+    /// How long it was up.
+    pub was_up: Duration,
+    pub fault: Fault,
+}
+
+/// Runs a connection until it ends or `stop` ends it.
+pub(crate) async fn run(shared: &Arc<Shared>, connection: quinn::Connection, stop: &CancellationToken) -> Ended {
     // The directory may have changed since the handshake asked it.
     let known = tls::peer_key(&connection).and_then(|peer| Some((peer, shared.directory.class(&peer)?)));
     let Some((peer, class)) = known else {
-        refuse(shared, &connection, &Fault::UnknownKey);
-        return Duration::ZERO;
+        return refuse(shared, &connection, Fault::UnknownKey);
     };
     let Some(_place) = shared.table.admit(peer, class, &shared.settings) else {
-        refuse(shared, &connection, &Fault::TooManyConnections);
-        return Duration::ZERO;
+        return refuse(shared, &connection, Fault::TooManyConnections);
     };
     let window = shared.settings.of(class).window;
     connection.set_receive_window(VarInt::from_u32(window));
     connection.set_send_window(u64::from(window));
 
+    let id = shared.table.next_id();
+    let link = Link::new(id, connection.clone(), (peer, class), &shared.settings, shared.budget(class));
     let session = Arc::new(Session {
         shared: shared.clone(),
         connection,
-        link: Arc::new(Link::new(shared.table.next_id(), peer, class, &shared.settings, shared.budget(class))),
+        link: Arc::new(link),
         greeted: SetOnce::new(),
         up: SetOnce::new(),
         opened: Mutex::default(),
@@ -59,13 +66,14 @@ pub(crate) async fn run(shared: &Arc<Shared>, connection: quinn::Connection, sto
     // Wait for their end: no `Up` or frame may follow the `Down`, and an `Up` just delivered must be known.
     tasks.readers.shutdown().await;
     tasks.others.shutdown().await;
-    session.finish(&fault).await
+    Ended { was_up: session.finish(&fault).await, fault }
 }
 
-fn refuse(shared: &Shared, connection: &quinn::Connection, fault: &Fault) {
-    tracing::debug!(address = %connection.remote_address(), %fault, "connection refused");
-    shared.counters.add_fault(fault, false);
+fn refuse(shared: &Shared, connection: &quinn::Connection, fault: Fault) -> Ended {
+    tracing::debug!(event = "connection_refused", address = %connection.remote_address(), %fault, "connection refused");
+    shared.counters.add_fault(&fault, false);
     fault.close(connection);
+    Ended { was_up: Duration::ZERO, fault }
 }
 
 #[derive(Default)]
@@ -190,7 +198,8 @@ impl Session {
         }
         self.deliver(Inbound::Up { peer, connection: self.link.id, hello }).await?;
         let _ = self.up.set(Instant::now());
-        tracing::info!(?peer, ?class, connection = %self.link.id, address = %self.connection.remote_address(), "connection up");
+        let address = self.connection.remote_address();
+        tracing::info!(event = "connection_up", ?peer, ?class, connection = %self.link.id, %address, "connection up");
         Ok(())
     }
 
@@ -208,10 +217,10 @@ impl Session {
         let mut was_up = Duration::ZERO;
         if let Some(since) = self.up.get() {
             was_up = since.elapsed();
-            tracing::info!(?peer, ?class, %connection, %fault, "connection down");
+            tracing::info!(event = "connection_down", ?peer, ?class, %connection, %fault, "connection down");
             let _ = self.deliver(Inbound::Down { peer, connection, reason: fault.to_string() }).await;
         } else {
-            tracing::debug!(?peer, ?class, %connection, %fault, "connection ended before it was up");
+            tracing::debug!(event = "connection_ended", ?peer, ?class, %connection, %fault, "connection ended before it was up");
         }
         let _ = self.link.finished.set(());
         was_up

@@ -1,5 +1,5 @@
 use crate::fault::Fault;
-use quinn::{ConnectionError, TransportErrorCode};
+use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use rustls::AlertDescription;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,30 +71,52 @@ impl Counters {
         }
     }
 
-    /// Counts a connection that ended before the hello. TLS alerts tell the reasons apart: of all failures only the
-    /// refusal of a key by [`PinnedKeys`](crate::tls::PinnedKeys) ends in `access_denied`. With TLS 1.3 the dialling
-    /// side may learn that it was refused only after its own handshake has succeeded.
+    /// Counts a connection that ended before the hello.
     pub fn add_refusal(&self, error: &ConnectionError) {
+        match Refusal::of(error) {
+            Refusal::None => {}
+            Refusal::WrongKey => self.unknown_key.add(),
+            Refusal::ByPeer(_) => self.refused_by_peer.add(),
+            Refusal::Version => self.alpn_mismatch.add(),
+            Refusal::Other => self.handshake_failed.add(),
+        }
+    }
+}
+
+/// What the end of a connection before the hello says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// We ended it ourselves.
+    None,
+    /// We refused the peer's key.
+    WrongKey,
+    /// The peer refused us, with this close code if it had come so far.
+    ByPeer(Option<VarInt>),
+    /// No common application protocol.
+    Version,
+    Other,
+}
+
+impl Refusal {
+    /// TLS alerts tell the reasons apart: of all failures only the refusal of a key by
+    /// [`PinnedKeys`](crate::tls::PinnedKeys) ends in `access_denied`. With TLS 1.3 the dialling side may learn that it
+    /// was refused only after its own handshake has succeeded.
+    pub fn of(error: &ConnectionError) -> Self {
         let alert = |description: AlertDescription| TransportErrorCode::crypto(u8::from(description));
         let code = match error {
             ConnectionError::TransportError(error) => Some(error.code),
             ConnectionError::ConnectionClosed(close) => Some(close.error_code),
             _ => None,
         };
-        if code == Some(alert(AlertDescription::NoApplicationProtocol)) {
-            return self.alpn_mismatch.add();
-        }
         let by_peer = matches!(error, ConnectionError::ConnectionClosed(_));
-        if code == Some(alert(AlertDescription::AccessDenied)) {
-            return if by_peer { self.refused_by_peer.add() } else { self.unknown_key.add() };
-        }
-        if code == Some(TransportErrorCode::CONNECTION_REFUSED) && by_peer {
-            return self.refused_by_peer.add();
-        }
         match error {
-            ConnectionError::ApplicationClosed(_) => self.refused_by_peer.add(),
-            ConnectionError::LocallyClosed => {}
-            _ => self.handshake_failed.add(),
+            _ if code == Some(alert(AlertDescription::NoApplicationProtocol)) => Self::Version,
+            _ if code == Some(alert(AlertDescription::AccessDenied)) && by_peer => Self::ByPeer(None),
+            _ if code == Some(alert(AlertDescription::AccessDenied)) => Self::WrongKey,
+            _ if code == Some(TransportErrorCode::CONNECTION_REFUSED) && by_peer => Self::ByPeer(None),
+            ConnectionError::ApplicationClosed(close) => Self::ByPeer(Some(close.error_code)),
+            ConnectionError::LocallyClosed => Self::None,
+            _ => Self::Other,
         }
     }
 }

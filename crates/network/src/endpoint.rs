@@ -1,9 +1,9 @@
 use crate::budget::Budget;
 use crate::counters::Counters;
-use crate::dial::Dialling;
+use crate::dial::{Dialling, Problems};
 use crate::fault::Fault;
 use crate::table::{Link, Table};
-use crate::{Channels, Class, ConnectionId, Dial, Directory, Greeter, Lane, Settings, connection, socket};
+use crate::{Channels, Class, ConnectionId, Dial, DialProblem, Directory, Greeter, Lane, Settings, Usage, connection, socket};
 use bytes::Bytes;
 use pbft_crypto::PublicKey;
 use std::io;
@@ -22,7 +22,7 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
 /// How long the peers' last words are waited for, once the own ones are sent: the port is wanted again.
 const FAREWELL: Duration = Duration::from_millis(50);
 
-/// One party's place in the network: one UDP socket, which listens and dials. Clones are the same endpoint.
+/// One party's place in the network: one UDP socket, which listens and dials, and perhaps another for clients. Clones are the same endpoint.
 ///
 /// Call [`bind`](Self::bind) within a tokio runtime and, at the end, [`shutdown`](Self::shutdown). All other methods
 /// may be called from any thread and never block. Dropping the last clone closes all connections without waiting.
@@ -42,7 +42,10 @@ pub(crate) struct Shared {
     pub table: Arc<Table>,
     pub client_budget: Budget,
     pub counters: Counters,
+    pub problems: Problems,
     pub quinn: quinn::Endpoint,
+    /// The port of clients, if they have one of their own.
+    pub for_clients: Option<quinn::Endpoint>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
 }
@@ -100,15 +103,13 @@ impl Endpoint {
         let (Ok(runtime), Some(quinn_runtime)) = (Handle::try_current(), quinn::default_runtime()) else {
             return Err(BindError::NoRuntime);
         };
-        let address = settings.listen;
-        let refused = |source: io::Error| match address {
-            Some(address) if source.kind() == io::ErrorKind::AddrInUse => BindError::AddressInUse { address },
-            address => BindError::Socket { address, source },
-        };
-        let server = address.map(|_| socket::server_config(&settings, &directory)).transpose()?;
-        let config = socket::endpoint_config(&settings)?;
-        let socket = socket::bind(address).map_err(refused)?;
-        let quinn = quinn::Endpoint::new(config, server, socket, quinn_runtime).map_err(refused)?;
+        // With a port for clients the other one is for replicas.
+        let listens = settings.listen.is_some();
+        let only = settings.listen_clients.map(|_| Class::Replica);
+        let quinn = open(&settings, &directory, settings.listen, only, quinn_runtime.clone())?;
+        let for_clients = settings.listen_clients;
+        let for_clients =
+            for_clients.map(|listen| open(&settings, &directory, Some(listen), Some(Class::Client), quinn_runtime)).transpose()?;
 
         let stop = CancellationToken::new();
         let client_budget = Budget::new(settings.client_bytes);
@@ -120,12 +121,14 @@ impl Endpoint {
             table: Arc::default(),
             client_budget,
             counters: Counters::default(),
-            quinn,
+            problems: Problems::default(),
+            quinn: quinn.clone(),
+            for_clients: for_clients.clone(),
             stop: stop.clone(),
             tasks: TaskTracker::new(),
         });
-        if address.is_some() {
-            shared.tasks.spawn(shared.clone().accept());
+        for quinn in listens.then_some(quinn).into_iter().chain(for_clients) {
+            shared.tasks.spawn(shared.clone().accept(quinn));
         }
         Ok(Self { shared, runtime, _stop: Arc::new(stop.drop_guard()) })
     }
@@ -135,13 +138,19 @@ impl Endpoint {
         self.shared.quinn.local_addr()
     }
 
+    /// The address that is for clients alone, if there is one.
+    pub fn client_address(&self) -> Option<SocketAddr> {
+        self.shared.for_clients.as_ref()?.local_addr().ok()
+    }
+
     /// Keeps a connection to this peer up until the returned [`Dial`] is dropped: connects, and after every loss connects
-    /// again, with growing pauses. Of two replicas exactly one dials. The peer must be in the directory.
-    pub fn dial(&self, peer: PublicKey, address: SocketAddr) -> Result<Dial, BindError> {
+    /// again, with growing pauses. Of two replicas exactly one dials. The peer must be in the directory. A name in `address`,
+    /// `host:port`, is looked up at each attempt.
+    pub fn dial(&self, peer: PublicKey, address: impl ToString) -> Result<Dial, BindError> {
         let shared = self.shared.clone();
         let config = socket::client_config(&shared.settings, &shared.directory, peer)?;
         let stop = shared.stop.child_token();
-        let dialling = Dialling { shared, config, peer, address, stop: stop.clone() };
+        let dialling = Dialling { shared, config, peer, address: address.to_string(), stop: stop.clone() };
         self.shared.tasks.spawn_on(dialling.keep_up(), &self.runtime);
         Ok(Dial { _stop: stop.drop_guard() })
     }
@@ -194,15 +203,50 @@ impl Endpoint {
         self.shared.counters.snapshot()
     }
 
+    /// What there is to know of a replica's connection, or with no peer of those of all clients together.
+    pub fn usage(&self, peer: Option<PublicKey>) -> Usage {
+        self.shared.table.usage(peer)
+    }
+
+    /// How the last attempt to connect to a peer failed that is dialled; none if it did not, or if it is connected.
+    pub fn dial_problem(&self, peer: &PublicKey) -> Option<DialProblem> {
+        self.shared.problems.of(peer).filter(|_| self.shared.table.of_peer(peer).is_empty())
+    }
+
+    /// The most bytes that may wait on a lane to a peer of this class.
+    pub fn queue_bytes(&self, class: Class) -> usize {
+        self.shared.settings.of(class).queue_bytes
+    }
+
     /// Closes all connections, delivers their `Down`, and tells the peers. Takes at most a few seconds, even if nobody
     /// reads the channels any more. The port is free soon after the last clone is dropped.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         let _ = timeout(SHUTDOWN_WAIT, self.shared.tasks.wait()).await;
-        self.shared.quinn.close(Fault::Stopped.code(), Fault::Stopped.to_string().as_bytes());
-        let _ = timeout(FAREWELL, self.shared.quinn.wait_idle()).await;
+        for quinn in std::iter::once(&self.shared.quinn).chain(&self.shared.for_clients) {
+            quinn.close(Fault::Stopped.code(), Fault::Stopped.to_string().as_bytes());
+            let _ = timeout(FAREWELL, quinn.wait_idle()).await;
+        }
     }
+}
+
+/// Opens a socket and, if it listens, accepts there whom the directory names, of one class only if that is given.
+fn open(
+    settings: &Settings,
+    directory: &Directory,
+    address: Option<SocketAddr>,
+    only: Option<Class>,
+    runtime: Arc<dyn quinn::Runtime>,
+) -> Result<quinn::Endpoint, BindError> {
+    let refused = |source: io::Error| match address {
+        Some(address) if source.kind() == io::ErrorKind::AddrInUse => BindError::AddressInUse { address },
+        address => BindError::Socket { address, source },
+    };
+    let server = address.map(|_| socket::server_config(settings, directory, only)).transpose()?;
+    let config = socket::endpoint_config(settings)?;
+    let socket = socket::bind(address).map_err(refused)?;
+    quinn::Endpoint::new(config, server, socket, runtime).map_err(refused)
 }
 
 impl Shared {
@@ -213,12 +257,12 @@ impl Shared {
         }
     }
 
-    async fn accept(self: Arc<Self>) {
+    async fn accept(self: Arc<Self>, quinn: quinn::Endpoint) {
         let handshakes = Arc::new(Semaphore::new(self.settings.max_handshakes));
         loop {
             let incoming = tokio::select! {
                 () = self.stop.cancelled() => return,
-                incoming = self.quinn.accept() => incoming,
+                incoming = quinn.accept() => incoming,
             };
             let Some(incoming) = incoming else { return };
             if !incoming.remote_address_validated() {
@@ -247,7 +291,8 @@ impl Shared {
                 connection::run(&self, connection, &self.stop).await;
             }
             Ok(Err(error)) => {
-                tracing::debug!(%address, error = %error.to_string().escape_debug(), "handshake refused");
+                let reason = error.to_string();
+                tracing::debug!(event = "handshake_refused", %address, error = %reason.escape_debug(), "handshake refused");
                 self.counters.add_refusal(&error);
             }
             Err(_) => self.counters.handshake_failed.add(),

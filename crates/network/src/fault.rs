@@ -32,16 +32,19 @@ impl Fault {
     /// The peer ended, reset or stopped a lane while the connection lives on.
     pub const LANE_ENDED: Self = Self::MalformedStream("a lane was ended");
 
+    /// The close code of a refused hello.
+    pub const HELLO_REFUSED: VarInt = VarInt::from_u32(6);
+
     /// The application's close code, for the peer's log.
     pub const fn code(&self) -> VarInt {
         VarInt::from_u32(match self {
+            Self::HelloRefused(_) => return Self::HELLO_REFUSED,
             Self::Stopped | Self::Lost(_) => 0,
             Self::Closed(_) => 1,
             Self::Replaced => 2,
             Self::UnknownKey => 3,
             Self::TooManyConnections => 4,
             Self::HelloTimeout => 5,
-            Self::HelloRefused(_) => 6,
             Self::OversizeFrame(_) => 7,
             Self::MalformedStream(_) => 8,
         })

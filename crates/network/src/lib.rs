@@ -31,11 +31,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod usage;
 
-pub use dial::Dial;
+pub use dial::{Dial, DialProblem};
 pub use directory::{Class, Directory};
 pub use endpoint::{BindError, Endpoint, SendError};
 pub use frame::{Assembler, FrameError, coalesce};
 pub use inbound::{Channels, ConnectionId, Greeter, Inbound};
 pub use lane::Lane;
 pub use settings::{ClassSettings, Settings};
+pub use usage::{Traffic, Usage};

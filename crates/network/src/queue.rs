@@ -66,6 +66,11 @@ impl LaneQueue {
         true
     }
 
+    /// How many bytes wait.
+    pub fn bytes(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     /// All frames that wait, or the first of them if they are many; waits for one. For one writer only.
     pub async fn next_batch(&self) -> Batch {
         loop {

@@ -15,6 +15,8 @@ pub struct Settings {
     pub alpn: Vec<u8>,
     /// Where to listen (UDP). `None`: dial only, from a port that the system chooses, and accept nothing.
     pub listen: Option<SocketAddr>,
+    /// Where clients, and nobody else, are accepted (UDP). `None`: on the port that all share.
+    pub listen_clients: Option<SocketAddr>,
     /// Limits for connections with replicas.
     pub replicas: ClassSettings,
     /// Limits for connections with clients.
@@ -69,6 +71,7 @@ impl Settings {
             identity,
             alpn: alpn.to_vec(),
             listen: None,
+            listen_clients: None,
             replicas: ClassSettings { max_frame: 8 << 20, window: 24 << 20, queue_bytes: 32 << 20, queue_frames: 65_536 },
             clients: ClassSettings { max_frame: 4 << 20, window: 256 << 10, queue_bytes: 4 << 20, queue_frames: 4_096 },
             max_connections_per_client: 16,

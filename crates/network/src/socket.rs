@@ -1,6 +1,6 @@
 //! The UDP socket and the QUIC settings around it.
 
-use crate::{Directory, Settings, tls};
+use crate::{Class, Directory, Settings, tls};
 use pbft_crypto::{Digest, PublicKey};
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{ConnectionIdGenerator, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
@@ -36,7 +36,12 @@ fn bind_to(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     let granted = socket.recv_buffer_size().unwrap_or(0);
     if granted < SOCKET_BUFFER {
-        tracing::info!(granted, wanted = SOCKET_BUFFER, "small UDP buffers: raise net.core.rmem_max and wmem_max");
+        tracing::info!(
+            event = "small_buffers",
+            granted,
+            wanted = SOCKET_BUFFER,
+            "small UDP buffers: raise net.core.rmem_max and wmem_max"
+        );
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -44,8 +49,12 @@ fn bind_to(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// The listening half: strangers are asked to prove their address before any of their cryptography is looked at.
-pub(crate) fn server_config(settings: &Settings, directory: &Directory) -> Result<quinn::ServerConfig, rustls::Error> {
-    let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server_config(settings, directory)?));
+pub(crate) fn server_config(
+    settings: &Settings,
+    directory: &Directory,
+    only: Option<Class>,
+) -> Result<quinn::ServerConfig, rustls::Error> {
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server_config(settings, directory, only)?));
     server
         .transport_config(transport(settings))
         .migration(false)

@@ -1,6 +1,7 @@
 use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::queue::LaneQueue;
+use crate::usage::{Counted, Totals, Traffic, Usage};
 use crate::{Class, ConnectionId, Lane, Settings};
 use pbft_crypto::PublicKey;
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub(crate) struct Link {
     pub peer: PublicKey,
     pub class: Class,
     queues: [LaneQueue; 3],
+    connection: quinn::Connection,
+    counted: Counted,
     /// Set to close the connection.
     pub closing: SetOnce<Fault>,
     /// Set when the connection is gone and its `Down` delivered.
@@ -25,9 +28,16 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub fn new(id: ConnectionId, peer: PublicKey, class: Class, settings: &Settings, budget: &Budget) -> Self {
+    pub fn new(
+        id: ConnectionId,
+        connection: quinn::Connection,
+        (peer, class): (PublicKey, Class),
+        settings: &Settings,
+        budget: &Budget,
+    ) -> Self {
         let queues = Lane::ALL.map(|_| LaneQueue::new(settings.of(class), budget.clone()));
-        Self { id, peer, class, queues, closing: SetOnce::new(), finished: SetOnce::new() }
+        let (closing, finished) = (SetOnce::new(), SetOnce::new());
+        Self { id, peer, class, queues, connection, counted: Counted::default(), closing, finished }
     }
 
     pub const fn queue(&self, lane: Lane) -> &LaneQueue {
@@ -49,6 +59,7 @@ impl Link {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     state: RwLock<State>,
+    totals: Totals,
     last_id: AtomicU64,
 }
 
@@ -94,13 +105,15 @@ impl Table {
         for older in &replaced {
             state.by_id.remove(&older.id);
         }
+        self.totals.came_up(link.peer, link.class);
         state.by_id.insert(link.id, link.clone());
         state.by_peer.entry(link.peer).or_default().push(link.clone());
         replaced
     }
 
-    /// Removes a connection, if it is there.
+    /// Removes a connection, if it is there, at its end.
     pub fn remove(&self, link: &Link) {
+        self.count(link);
         let mut state = self.write();
         state.by_id.remove(&link.id);
         if let Some(links) = state.by_peer.get_mut(&link.peer) {
@@ -125,6 +138,26 @@ impl Table {
         let state = self.read();
         let of_class = |links: &&Vec<Arc<Link>>| links.iter().any(|link| link.class == class);
         state.by_peer.iter().filter(|(_, links)| of_class(links)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// What there is to know of a replica's connection, or with no peer of those of all clients together.
+    pub fn usage(&self, peer: Option<PublicKey>) -> Usage {
+        let links: Vec<Arc<Link>> = match peer {
+            Some(peer) => self.of_peer(&peer),
+            None => self.read().by_id.values().filter(|link| link.class == Class::Client).cloned().collect(),
+        };
+        links.iter().for_each(|link| self.count(link));
+        let queued = |lane| links.iter().fold(0, |sum: usize, link| sum.saturating_add(link.queue(lane).bytes()));
+        Usage {
+            traffic: self.totals.of(peer),
+            up: links.len(),
+            round_trip: links.last().map(|link| link.connection.rtt()),
+            queued_bytes: Lane::ALL.map(|lane| (lane, queued(lane))).to_vec(),
+        }
+    }
+
+    fn count(&self, link: &Link) {
+        self.totals.count(link.peer, link.class, &link.counted, || Traffic::of(&link.connection));
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -1,7 +1,7 @@
 //! Mutual authentication by raw Ed25519 public keys (RFC 7250). TLS 1.3 only; no certificates, no names, no 0-RTT,
 //! no resumption: every connection asks the directory anew.
 
-use crate::{Directory, Settings};
+use crate::{Class, Directory, Settings};
 use pbft_crypto::PublicKey;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,10 +20,10 @@ const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0
 /// What precedes the 32-byte seed in a PKCS#8 document (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// For the side that listens.
-pub(crate) fn server_config(settings: &Settings, directory: &Directory) -> Result<QuicServerConfig, Error> {
+/// For the side that listens, for one class of peers only if that is given.
+pub(crate) fn server_config(settings: &Settings, directory: &Directory, only: Option<Class>) -> Result<QuicServerConfig, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = PinnedKeys { expected: None, directory: directory.clone(), provider: provider.clone() };
+    let verifier = PinnedKeys { expected: None, only, directory: directory.clone(), provider: provider.clone() };
     let key = certified_key(settings, &provider)?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
@@ -39,7 +39,7 @@ pub(crate) fn server_config(settings: &Settings, directory: &Directory) -> Resul
 /// For dialling the peer that holds the key `expected`.
 pub(crate) fn client_config(settings: &Settings, directory: &Directory, expected: PublicKey) -> Result<QuicClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = PinnedKeys { expected: Some(expected), directory: directory.clone(), provider: provider.clone() };
+    let verifier = PinnedKeys { expected: Some(expected), only: None, directory: directory.clone(), provider: provider.clone() };
     let key = certified_key(settings, &provider)?;
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
@@ -74,10 +74,12 @@ fn key_of(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
     key.check().ok().map(|()| key)
 }
 
-/// Accepts the keys of the directory and nothing else; on a dial, of these only the expected one.
+/// Accepts the keys of the directory and nothing else; on a dial, of these only the expected one, on a port that is for one
+/// class only that class's.
 #[derive(Debug)]
 pub(crate) struct PinnedKeys {
     expected: Option<PublicKey>,
+    only: Option<Class>,
     directory: Directory,
     provider: Arc<CryptoProvider>,
 }
@@ -88,7 +90,8 @@ impl PinnedKeys {
             return Err(Error::General("a raw public key came with a chain".into()));
         }
         let key = key_of(certificate).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        if self.expected.is_none_or(|expected| expected == key) && self.directory.class(&key).is_some() {
+        let fits = |class| self.only.is_none_or(|only| only == class);
+        if self.expected.is_none_or(|expected| expected == key) && self.directory.class(&key).is_some_and(fits) {
             return Ok(());
         }
         // Becomes the alert `access_denied`, by which the counters know it.
@@ -203,7 +206,8 @@ pub(crate) mod tests {
         let provider = Arc::new(ring::default_provider());
         let certificate = certified_key(claimed, &provider).unwrap().cert.clone();
         let key = Arc::new(CertifiedKey::new(certificate, certified_key(held, &provider).unwrap().key.clone()));
-        let verifier = PinnedKeys { expected: Some(expected), directory: directory.clone(), provider: provider.clone() };
+        let verifier =
+            PinnedKeys { expected: Some(expected), only: None, directory: directory.clone(), provider: provider.clone() };
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .unwrap()

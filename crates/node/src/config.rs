@@ -1,8 +1,11 @@
 use pbft_message::{Genesis, ReplicaId};
 use pbft_protocol::agreement::{Limits, Timing};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+
+/// At a lower rate an answer would take longer than a replica waits for it.
+const LEAST_TRANSFER: u64 = 1 << 20;
 
 /// `config.toml` of a replica: what is its own business, not the cluster's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +15,14 @@ pub struct ReplicaConfig {
     pub replica: ReplicaId,
     /// Where it listens (UDP).
     pub listen: SocketAddr,
+    /// Where it listens for clients (UDP), so that firewalls can tell them from replicas: `listen` is then for replicas
+    /// alone. By default clients come to `listen` too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_clients: Option<SocketAddr>,
+    /// Where it tells how it is (HTTP over TCP): `/metrics`, `/healthz`, `/readyz`, `/status`. Anyone who reaches it may
+    /// read. By default on this machine only, 127.0.0.1, with the port number of `listen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
     /// Where each replica is reached, in the order of their numbers: `host:port`.
     pub replicas: Vec<String>,
     /// How long it waits for what.
@@ -62,6 +73,9 @@ pub struct LimitsConfig {
     pub body_bytes: usize,
     /// The journal begins anew at a snapshot once it has grown by this many bytes.
     pub journal_bytes: u64,
+    /// Bytes of state a second that are served to replicas that were away, together; at least 1 MiB. Less disturbs the
+    /// cluster less, more brings them back sooner.
+    pub transfer_bytes_per_second: u64,
     /// Connections of clients, together.
     pub client_connections: usize,
 }
@@ -90,6 +104,7 @@ impl Default for LimitsConfig {
             pending_bytes: limits.pending_bytes,
             body_bytes: limits.body_bytes,
             journal_bytes: 64 << 20,
+            transfer_bytes_per_second: 32 << 20,
             client_connections: 1024,
         }
     }
@@ -123,9 +138,17 @@ impl LimitsConfig {
 }
 
 impl ReplicaConfig {
+    /// Where the replica tells how it is.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, self.listen.port()).into())
+    }
+
     /// What is wrong with it, if anything: one sentence that names the setting.
     pub fn problem(&self, genesis: &Genesis) -> Option<String> {
         let (timing, limits) = (&self.timing, &self.limits);
+        if self.listen_clients.is_some_and(|clients| clients.port() == self.listen.port() && clients.port() != 0) {
+            return Some("listen and listen_clients must be different ports".to_owned());
+        }
         if genesis.replica(self.replica).is_none() {
             return Some(format!("replica = {} is not in the genesis, which has {}", self.replica, genesis.replica_count()));
         }
@@ -154,6 +177,11 @@ impl ReplicaConfig {
         }
         if limits.pending_bytes < genesis.parameters.max_request_bytes.saturating_mul(2) {
             return Some("limits.pending_bytes must be at least two of the largest requests".to_owned());
+        }
+        if limits.transfer_bytes_per_second < LEAST_TRANSFER {
+            return Some(format!(
+                "limits.transfer_bytes_per_second must be at least {LEAST_TRANSFER}: below it answers come too late"
+            ));
         }
         None
     }

@@ -1,3 +1,4 @@
+use crate::refusals::Source;
 use crate::shared::Shared;
 use bytes::Bytes;
 use pbft_crypto::{Digest, PublicKey};
@@ -34,14 +35,15 @@ impl ReplicaGreeter {
 
 impl Greeter for ReplicaGreeter {
     fn greeting(&self, _peer: &PublicKey, class: Class) -> Bytes {
-        let status = if class == Class::Replica { self.shared.standing().status.clone() } else { None };
+        let status = || self.shared.details().as_ref().map(|details| details.status.clone());
+        let status = if class == Class::Replica { status() } else { None };
         codec::encode(&Hello::new(self.cluster, Role::Replica { replica: self.replica, status })).into()
     }
 
     fn accept_greeting(&self, peer: &PublicKey, class: Class, hello: &[u8]) -> Result<(), String> {
         self.check(peer, class, hello).map_err(|refused| {
             if let HelloRefused::OtherCluster { .. } = refused {
-                self.shared.refusals.count("other_cluster", peer);
+                self.shared.refusals.count("other_cluster", Source::Key(*peer));
             }
             refused.to_string()
         })

@@ -76,7 +76,9 @@ pub enum HomeError {
     },
     /// There is no journal.
     #[error(
-        "{path} holds no journal: it is empty or missing. A key without its journal must not vote (R16); is this the right home?"
+        "{path} holds no journal: it is empty or missing. A key without its journal must not vote (R16). Is this the right home? \
+         If its disk is lost, start it with --rejoin: it then follows, and never votes. A new replica's key and journal are made \
+         together by pbft keygen --replica"
     )]
     NoJournal {
         /// The data directory.
@@ -133,8 +135,8 @@ impl Home {
     /// Whether there is a journal at all. Whose it is, and whether it is sound, is seen when it is opened.
     pub fn check_data(&self) -> Result<(), HomeError> {
         let path = self.data();
-        let is_segment = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("journal-");
-        let found = fs::read_dir(&path).is_ok_and(|entries| entries.flatten().any(|entry| is_segment(&entry)));
+        let segment = |entry: &fs::DirEntry| is_segment(&entry.file_name().to_string_lossy());
+        let found = fs::read_dir(&path).is_ok_and(|entries| entries.flatten().any(|entry| segment(&entry)));
         if found { Ok(()) } else { Err(HomeError::NoJournal { path }) }
     }
 
@@ -145,16 +147,27 @@ impl Home {
 }
 
 /// Makes `data/` with an empty journal for a new replica. One command makes a key and its journal together: a key whose
-/// journal is lost must not vote again (R16).
+/// journal is lost must not vote again (R16). A `cluster` that is not known yet is `Digest::ZERO`: the first start binds it.
 pub fn initialise_data(home: &Path, cluster: Digest, owner: PublicKey) -> Result<(), HomeError> {
     let path = home.join("data");
     let io_error = |source| HomeError::CreateData { path: path.clone(), source };
     fs::create_dir_all(&path).map_err(io_error)?;
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| io_error(io::Error::other(error.to_string())))?;
+    let secret = random_secret().map_err(io_error)?;
     let disk = FileDisk::open(&path)?;
     Journal::create(disk, &Identity { cluster, owner }, &secret, SEGMENT_SIZE)?;
     Ok(())
+}
+
+/// Marks a journal's frames.
+pub(crate) fn random_secret() -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(secret)
+}
+
+/// Whether a file's name is that of a journal's segment.
+pub(crate) fn is_segment(name: &str) -> bool {
+    name.starts_with("journal-")
 }
 
 /// Whether a key is one of the published development keys: they are made from seeds that anyone can guess.

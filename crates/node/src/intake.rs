@@ -1,22 +1,26 @@
 use crate::clock::Clock;
 use crate::core::ForCore;
+use crate::cpu::CpuClock;
 use crate::executor::ForExecutor;
+use crate::meters::{Meters, Stage};
 use crate::postman::is_for_executor;
 use crate::queries::Queries;
+use crate::refusals::Source;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use pbft_crypto::PublicKey;
 use pbft_message::*;
 use pbft_network::{ConnectionId, Inbound};
 use pbft_replica::{Order, Throttle};
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 /// How many frames are verified together at most.
 const BURST: usize = 256;
-/// From how many on it is worth sharing them among the cores.
-const SHARE: usize = 16;
+/// How many a core is given at least: the fewer are verified together, the more each costs.
+const SHARE: usize = 64;
 
 /// Decodes and verifies all that arrives, in batches and off the core's thread. The core sees nothing unverified.
 pub struct Intake {
@@ -27,6 +31,7 @@ pub struct Intake {
     pub executor: Sender<ForExecutor>,
     pub queries: Queries,
     pub throttle: Throttle,
+    pub pool: ThreadPool,
     pub clock: Clock,
 }
 
@@ -37,7 +42,7 @@ const RETRY_AFTER_MS: u64 = 100;
 type Arrived<T> = (ConnectionId, T);
 
 impl Intake {
-    /// Runs until the network or the core is gone. Replicas first.
+    /// Runs until the network or the core is gone. Replicas first. It computes and blocks: it takes a thread of its own.
     pub async fn run(mut self, mut replicas: mpsc::Receiver<Inbound>, mut clients: mpsc::Receiver<Inbound>) {
         loop {
             let (mut one, mut other) = (Vec::new(), Vec::new());
@@ -46,14 +51,17 @@ impl Intake {
                 count = replicas.recv_many(&mut one, BURST) => if count == 0 { return },
                 count = clients.recv_many(&mut other, BURST) => if count == 0 { return },
             }
-            let goes_on = tokio::task::block_in_place(|| self.take_replicas(one) && self.take_clients(other));
-            if !goes_on {
+            if !self.take_replicas(one) || !self.take_clients(other) {
                 return;
             }
         }
     }
 
     fn take_replicas(&mut self, burst: Vec<Inbound>) -> bool {
+        if burst.is_empty() {
+            return true;
+        }
+        let mut cpu = CpuClock::start();
         let now = self.clock.now().monotonic;
         let mut messages = Vec::with_capacity(burst.len());
         for inbound in burst {
@@ -73,20 +81,23 @@ impl Intake {
                 }
                 Inbound::Frame { peer, connection, bytes, .. } => {
                     let Some(from) = self.replicas.get(&peer).copied() else { continue };
+                    self.queries.shared.hear(from, now);
                     match codec::decode::<Message>(&bytes) {
                         Ok(message) if !self.throttle.admits(from, &message, now) => {
-                            self.queries.shared.refusals.count("throttled", &from);
+                            self.queries.shared.refusals.count("throttled", Source::Replica(from));
                         }
                         Ok(message) => {
+                            self.meters().messages_received.add(message.name(), 1);
                             self.queries.postman.received(from, &message);
                             messages.push((connection, (from, message)));
                         }
-                        Err(_) => self.drop_peer(connection, "malformed_message", &from),
+                        Err(_) => self.drop_peer(connection, "malformed_message", Source::Replica(from)),
                     }
                 }
             }
         }
-        self.verify_and_pass(messages)
+        self.meters().spend(Stage::Codec, cpu.lap());
+        self.verify_and_pass(messages, &mut cpu)
     }
 
     fn take_hello(&self, from: ReplicaId, hello: &Bytes) {
@@ -95,10 +106,14 @@ impl Intake {
         let _ = self.core_replicas.send(ForCore::Message { from, message });
     }
 
-    fn verify_and_pass(&self, messages: Vec<Arrived<(ReplicaId, Message)>>) -> bool {
+    fn verify_and_pass(&self, messages: Vec<Arrived<(ReplicaId, Message)>>, cpu: &mut CpuClock) -> bool {
+        if messages.is_empty() {
+            return true;
+        }
         let (connections, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
         let senders: Vec<ReplicaId> = messages.iter().map(|(from, _)| *from).collect();
-        let verified = share(messages, |part| self.authenticator.verify_messages(part));
+        let verified = self.share(messages, cpu, |part| self.authenticator.verify_messages(part));
+        self.meters().verified.add("message", verified.iter().filter(|result| result.is_ok()).count() as u64);
         for ((connection, from), result) in connections.into_iter().zip(senders).zip(verified) {
             match result {
                 Ok(message) if is_for_executor(&message) => self.pass_to_executor(from, message),
@@ -107,7 +122,7 @@ impl Intake {
                         return false;
                     }
                 }
-                Err(invalid) => self.drop_peer(connection, invalid.name(), &from),
+                Err(invalid) => self.drop_peer(connection, invalid.name(), Source::Replica(from)),
             }
         }
         true
@@ -123,12 +138,16 @@ impl Intake {
     }
 
     /// A replica that sends what no correct one sends loses its connection; it may come back and start afresh.
-    fn drop_peer(&self, connection: ConnectionId, reason: &'static str, from: &dyn std::fmt::Display) {
+    fn drop_peer(&self, connection: ConnectionId, reason: &'static str, from: Source) {
         self.queries.shared.refusals.count(reason, from);
         self.queries.postman.close(connection, reason);
     }
 
     fn take_clients(&self, burst: Vec<Inbound>) -> bool {
+        if burst.is_empty() {
+            return true;
+        }
+        let mut cpu = CpuClock::start();
         let mut requests = Vec::with_capacity(burst.len());
         for inbound in burst {
             let Inbound::Frame { peer, connection, bytes, .. } = inbound else { continue };
@@ -140,16 +159,22 @@ impl Intake {
                     // Dropped when the executor is busy: the client asks again.
                     let _ = self.executor.try_send(ForExecutor::RequestStatus { connection, query, client, timestamp });
                 }
-                Err(_) => self.drop_peer(connection, "malformed_message", &peer),
+                Err(_) => self.drop_peer(connection, "malformed_message", Source::Key(peer)),
             }
         }
-        self.verify_requests(requests)
+        self.meters().spend(Stage::Codec, cpu.lap());
+        self.verify_requests(requests, &mut cpu)
     }
 
-    fn verify_requests(&self, requests: Vec<Arrived<Signed<Request>>>) -> bool {
+    fn verify_requests(&self, requests: Vec<Arrived<Signed<Request>>>, cpu: &mut CpuClock) -> bool {
+        if requests.is_empty() {
+            return true;
+        }
         let (connections, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
         let names: Vec<(ClientId, Timestamp)> = requests.iter().map(|request| (request.client, request.timestamp)).collect();
-        let verified = share(requests, |part| self.authenticator.verify_requests(part));
+        self.meters().requests_received.inc_by(requests.len() as u64);
+        let verified = self.share(requests, cpu, |part| self.authenticator.verify_requests(part));
+        self.meters().verified.add("request", verified.iter().filter(|result| result.is_ok()).count() as u64);
         for ((connection, (client, timestamp)), result) in connections.into_iter().zip(names).zip(verified) {
             let refusal = match result {
                 Ok(request) => match self.pass_request(connection, request) {
@@ -160,7 +185,7 @@ impl Intake {
                 },
                 Err(refusal) => refusal,
             };
-            self.queries.shared.refusals.count(refusal.name(), &client);
+            self.queries.shared.refusals.count(refusal.name(), Source::Client(client, timestamp));
             let view = self.queries.shared.standing().view;
             self.queries.postman.answer(connection, &ReplicaMessage::Refused { client, timestamp, view, refusal });
         }
@@ -177,25 +202,45 @@ impl Intake {
             if error.is_full() { NotPassed::Full } else { NotPassed::CoreGone }
         })
     }
+
+    fn meters(&self) -> &Meters {
+        &self.queries.shared.meters
+    }
+
+    /// Shares work among the cores where there is enough of it. The results are in order.
+    fn share<T: Send, R: Send>(
+        &self,
+        mut work: Vec<T>,
+        cpu: &mut CpuClock,
+        verify: impl Fn(Vec<T>) -> Vec<R> + Send + Sync,
+    ) -> Vec<R> {
+        let meters = self.meters();
+        let parts = (work.len() / SHARE).min(self.pool.current_num_threads());
+        if parts < 2 {
+            let verified = verify(work);
+            meters.spend(Stage::Verify, cpu.lap());
+            meters.verify_bursts.inc();
+            return verified;
+        }
+        let size = work.len().div_ceil(parts);
+        let mut shares = Vec::with_capacity(parts);
+        while !work.is_empty() {
+            let rest = work.split_off(size.min(work.len()));
+            shares.push(std::mem::replace(&mut work, rest));
+        }
+        let verify = |part| {
+            let mut cpu = CpuClock::start();
+            let verified = verify(part);
+            meters.spend(Stage::Verify, cpu.lap());
+            meters.verify_bursts.inc();
+            verified
+        };
+        self.pool.install(|| shares.into_par_iter().flat_map_iter(verify).collect())
+    }
 }
 
 /// Why a request was not passed to the core.
 enum NotPassed {
     Full,
     CoreGone,
-}
-
-/// Shares work among the cores where there is enough of it. The results are in order.
-fn share<T: Send, R: Send>(mut work: Vec<T>, verify: impl Fn(Vec<T>) -> Vec<R> + Send + Sync) -> Vec<R> {
-    if work.len() < SHARE {
-        return verify(work);
-    }
-    let parts = rayon::current_num_threads().max(1);
-    let size = work.len().div_ceil(parts).max(1);
-    let mut shares = Vec::with_capacity(parts);
-    while !work.is_empty() {
-        let rest = work.split_off(size.min(work.len()));
-        shares.push(std::mem::replace(&mut work, rest));
-    }
-    shares.into_par_iter().flat_map_iter(verify).collect()
 }

@@ -12,28 +12,48 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod arguments;
+mod backlog;
 mod clock;
 mod config;
 mod core;
+mod cpu;
 mod executor;
 mod exit;
 mod greeter;
+mod healthcheck;
 mod home;
+mod http;
 mod intake;
 mod journal;
 mod log;
+mod metered;
+mod meters;
 mod postman;
 mod queries;
+mod queues;
+mod recovery;
 mod refusals;
+mod rejoin;
 mod room;
 mod run;
+mod runtime;
 mod shared;
 mod snapshots;
 mod stop;
+mod threads;
+
+/// The version of this build. One with fail points is not to be taken for another.
+pub const VERSION: &str =
+    if cfg!(pbft_fail_points) { concat!(env!("CARGO_PKG_VERSION"), "+fail-points") } else { env!("CARGO_PKG_VERSION") };
 
 pub use config::{LimitsConfig, ReplicaConfig, TimingConfig};
 pub use exit::ExitCode;
+pub use healthcheck::healthcheck;
 pub use home::{Home, HomeError, initialise_data, is_development_key};
+pub use http::{HttpError, StatusPage};
 pub use log::{LogFormat, start_logging};
+pub use rejoin::{OperatorError, rejoin, repair};
 pub use run::{RunError, run, run_named_service};
+pub use runtime::runtime;
 pub use stop::stop_on_signals;

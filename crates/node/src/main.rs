@@ -1,59 +1,24 @@
 //! `pbftd`: one honest replica.
 
-use clap::{Parser, Subcommand};
-use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging, stop_on_signals};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-/// A replica of a Byzantine fault-tolerant service.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "Examples:\n  pbftd check --home net/replica-0\n  pbftd start --home net/replica-0 --log-format json"
-)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run one replica in the foreground; SIGTERM or Ctrl-C ends it cleanly.
-    #[command(after_help = "Example:\n  pbftd start --home net/replica-0")]
-    Start {
-        #[command(flatten)]
-        home: HomeArguments,
-        /// How log lines on standard error look: text or json. PBFT_LOG filters them, for example PBFT_LOG=debug.
-        #[arg(long, env = "PBFT_LOG_FORMAT", default_value = "text")]
-        log_format: LogFormat,
-    },
-    /// Check a home without starting anything: configuration, genesis, keys.
-    #[command(after_help = "Example:\n  pbftd check --home net/replica-0")]
-    Check {
-        #[command(flatten)]
-        home: HomeArguments,
-    },
-}
-
-#[derive(clap::Args)]
-struct HomeArguments {
-    /// The replica's folder, as `pbft testnet` makes it.
-    #[arg(long, env = "PBFT_HOME")]
-    home: PathBuf,
-    /// Listen here instead of where config.toml says.
-    #[arg(long, env = "PBFT_LISTEN")]
-    listen: Option<SocketAddr>,
-}
+use clap::Parser;
+use pbft_node::arguments::{Arguments, Command, HomeArguments};
+use pbft_node::{
+    ExitCode, Home, LogFormat, healthcheck, rejoin, repair, run_named_service, runtime, start_logging, stop_on_signals,
+};
+use std::io::Write;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let ended = match arguments.command {
-        Command::Start { home, log_format } => start(&home, log_format),
+        Command::Start { home, rejoin, log_format } => start(&home, rejoin, log_format),
+        Command::Repair { home, from_certificate: _ } => mend(&home),
+        Command::Healthcheck { home } => ask(&home),
         Command::Check { home } => check(&home),
     };
     ended
         .unwrap_or_else(|(message, code)| {
-            eprintln!("pbftd: {message}");
+            // Standard error may be gone, or full: the code says enough.
+            let _ = writeln!(std::io::stderr(), "pbftd: {message}");
             code
         })
         .into()
@@ -65,6 +30,12 @@ fn load(arguments: &HomeArguments) -> Result<Home, (String, ExitCode)> {
     let mut home = Home::load(&arguments.home).map_err(|error| (error.to_string(), error.exit_code()))?;
     if let Some(listen) = arguments.listen {
         home.config.listen = listen;
+    }
+    if arguments.listen_clients.is_some() {
+        home.config.listen_clients = arguments.listen_clients;
+    }
+    if arguments.http.is_some() {
+        home.config.http = arguments.http;
     }
     Ok(home)
 }
@@ -84,11 +55,34 @@ fn check(arguments: &HomeArguments) -> Ended {
     Ok(ExitCode::Yes)
 }
 
-fn start(arguments: &HomeArguments, log_format: LogFormat) -> Ended {
+fn ask(arguments: &HomeArguments) -> Ended {
+    let address = load(arguments)?.config.http_address();
+    let failed = |error| (format!("nobody answers at http://{address}/readyz: {error}"), ExitCode::No);
+    let (is_ready, words) = healthcheck(address).map_err(failed)?;
+    println!("{words}");
+    Ok(if is_ready { ExitCode::Yes } else { ExitCode::No })
+}
+
+fn mend(arguments: &HomeArguments) -> Ended {
+    let alarm = repair(&load(arguments)?).map_err(|error| (error.to_string(), error.exit_code()))?;
+    println!("was halted: {alarm}");
+    println!("the next start fetches the state of the newest stable checkpoint; votes follow once that is on the disk");
+    Ok(ExitCode::Yes)
+}
+
+fn start(arguments: &HomeArguments, as_learner: bool, log_format: LogFormat) -> Ended {
     start_logging(log_format);
     let home = load(arguments)?;
+    if as_learner {
+        rejoin(&home).map_err(|error| (error.to_string(), error.exit_code()))?;
+        tracing::warn!(
+            event = "rejoin",
+            replica = home.config.replica.0,
+            "the journal is lost: this replica follows, and never votes"
+        );
+    }
     let io_error = |error: std::io::Error| (error.to_string(), ExitCode::Io);
-    let runtime = tokio::runtime::Runtime::new().map_err(io_error)?;
+    let runtime = runtime().map_err(io_error)?;
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(io_error)?;
         run_named_service(home, None, stop).await.map_err(|error| (error.to_string(), error.exit_code()))

@@ -1,9 +1,11 @@
 use crate::clock::Clock;
+use crate::shared::Shared;
 use bytes::Bytes;
 use pbft_crypto::PublicKey;
 use pbft_message::{ClientId, Genesis, Message, ReplicaId, ReplicaMessage, Reply, VerifiedMessage, codec};
 use pbft_network::{ConnectionId, Endpoint, Lane};
 use pbft_protocol::{Outbound, Outgoing, Traffic};
+use pbft_storage::fail_point;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,18 +20,26 @@ struct Inner {
     others: BTreeMap<ReplicaId, PublicKey>,
     clients: BTreeMap<ClientId, PublicKey>,
     outbound: Option<Mutex<Outbound>>,
+    shared: Arc<Shared>,
     /// How many bytes of replies share a frame.
     reply_frame: usize,
 }
 
 impl Postman {
-    pub fn new(endpoint: Endpoint, clock: Clock, own: ReplicaId, genesis: &Genesis, outbound: Option<Outbound>) -> Self {
+    pub fn new(
+        endpoint: Endpoint,
+        clock: Clock,
+        own: ReplicaId,
+        genesis: &Genesis,
+        outbound: Option<Outbound>,
+        shared: Arc<Shared>,
+    ) -> Self {
         let replicas = genesis.replica_ids().zip(&genesis.replicas).map(|(id, entry)| (id, entry.transport_key));
         let clients = genesis.clients.iter().map(|entry| (entry.signing_key, entry.transport_key)).collect();
         let outbound = outbound.map(Mutex::new);
         let others = replicas.filter(|(id, _)| *id != own).collect();
         let reply_frame = genesis.service.max_result_bytes;
-        Self(Arc::new(Inner { endpoint, clock, others, clients, outbound, reply_frame }))
+        Self(Arc::new(Inner { endpoint, clock, others, clients, outbound, shared, reply_frame }))
     }
 
     pub fn broadcast(&self, message: Message) {
@@ -37,9 +47,11 @@ impl Postman {
             return self.0.others.keys().for_each(|to| self.send(*to, message.clone()));
         }
         let frame = Bytes::from(codec::encode(&message));
+        self.0.shared.meters.messages_sent.add(message.name(), self.0.others.len() as u64);
         for key in self.0.others.values() {
             let _ = self.0.endpoint.send(key, lane(&message), frame.clone());
         }
+        fail_point("send", "broadcast");
     }
 
     pub fn send(&self, to: ReplicaId, message: Message) {
@@ -67,8 +79,16 @@ impl Postman {
                 Outgoing::Client(message) => (self.client(message), Lane::Votes, codec::encode(message)),
             };
             let Some(key) = key else { continue };
+            match &outgoing {
+                Outgoing::Replica(_, message) => self.0.shared.meters.messages_sent.add(message.name(), 1),
+                Outgoing::Client(ReplicaMessage::Replies(replies)) => {
+                    self.0.shared.meters.replies_sent.inc_by(replies.len() as u64);
+                }
+                Outgoing::Client(_) => {}
+            }
             let _ = self.0.endpoint.send(key, lane, frame.into());
         }
+        fail_point("send", "message");
     }
 
     /// The client that replies or a refusal are for.

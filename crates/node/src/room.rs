@@ -20,6 +20,11 @@ impl Room {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
     }
 
+    /// How many bytes are taken, and the most.
+    pub fn waiting(&self) -> (usize, usize) {
+        (CLIENT_BYTES.saturating_sub(self.0.load(Ordering::Relaxed)), CLIENT_BYTES)
+    }
+
     /// The request has left the queue.
     pub fn give_back(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
@@ -34,7 +39,9 @@ mod tests {
     fn r19_requests_that_wait_are_bounded_in_bytes() {
         let room = Room::default();
         assert!(room.take(CLIENT_BYTES - 1) && !room.take(2) && room.take(1) && !room.take(1));
+        assert_eq!(room.waiting(), (CLIENT_BYTES, CLIENT_BYTES));
         room.give_back(2);
+        assert_eq!(room.waiting().0, CLIENT_BYTES - 2);
         assert!(room.take(2));
     }
 }

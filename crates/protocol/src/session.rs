@@ -14,8 +14,8 @@ mod tests;
 
 use pbft_crypto::{Digest, SecretKey};
 use pbft_message::{
-    Blob, ClientId, ClientMessage, Domain, Epoch, Genesis, Outcome, ReplicaId, ReplicaMessage, Reply, Request, RequestRefusal,
-    SequenceNumber, Signed, Timestamp, View, codec, sign_request,
+    Blob, ClientId, ClientMessage, Domain, Epoch, Genesis, Outcome, Parameters, ReplicaId, ReplicaMessage, Reply, Request,
+    RequestRefusal, SequenceNumber, Signed, Timestamp, View, codec, sign_request,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -159,12 +159,16 @@ impl Session {
     /// Signs a request with the next timestamp, max(last + 1, wall clock in microseconds since 1970), and starts sending it.
     pub fn submit(&mut self, now: Duration, wall_micros: u64, operations: Vec<Blob>) -> Result<Timestamp, SubmitError> {
         self.check_room()?;
-        let next = self.last.0.checked_add(1).ok_or(SubmitError::NoTimestampLeft)?;
-        let timestamp = Timestamp(next.max(wall_micros));
+        let timestamp = self.next_timestamp(wall_micros).ok_or(SubmitError::NoTimestampLeft)?;
         let request = self.sign(timestamp, operations)?;
         let primary = self.genesis.primary(self.view());
         self.insert(now, request, Some(primary))?;
         Ok(timestamp)
+    }
+
+    /// The timestamp that [`submit`](Self::submit) would give; none if none is left.
+    pub fn next_timestamp(&self, wall_micros: u64) -> Option<Timestamp> {
+        self.last.0.checked_add(1).map(|next| Timestamp(next.max(wall_micros)))
     }
 
     /// Signs a request with a timestamp of the caller's choice, to be given to [`resubmit`](Self::resubmit).
@@ -256,6 +260,11 @@ impl Session {
         views.get(self.genesis.max_faulty()).copied().unwrap_or_default()
     }
 
+    /// The limits that requests must keep to.
+    pub fn parameters(&self) -> &Parameters {
+        &self.genesis.parameters
+    }
+
     /// How many requests have no accepted answer yet.
     pub fn in_flight(&self) -> usize {
         self.outstanding.len()
@@ -340,7 +349,7 @@ impl Session {
         self.outstanding.remove(&id);
         let own = self.outstanding.keys().filter(|(client, _)| *client == self.client);
         match own.map(|(_, timestamp)| *timestamp).next() {
-            Some(lowest) => self.spent.retain(|timestamp| *timestamp >= lowest),
+            Some(lowest) => self.spent = self.spent.split_off(&lowest),
             None => self.spent.clear(),
         }
     }

@@ -85,7 +85,24 @@ fn requests_that_come_while_batches_are_in_flight_share_a_batch() {
     }
     cluster.run(50);
     assert!(cluster.all_served(50));
-    assert_eq!(cluster.replica(0).executed(), SequenceNumber(5), "four lone requests, then one batch of all the others");
+    assert_eq!(cluster.replica(0).executed(), SequenceNumber(3), "two lone requests, then one batch of all the others");
+}
+
+#[test]
+fn r19_large_batches_fill_the_pipeline_and_go_no_further() {
+    let limits = Limits { batch_requests: 8, pipeline: 4, ..Limits::default() };
+    let mut cluster = Cluster::with_limits(4, Parameters::default(), limits);
+    for number in 0..50 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+    }
+    let proposals = cluster.sent.iter().filter_map(|(_, _, message)| match message {
+        Message::PrePrepare { header, .. } => Some(header.sequence),
+        _ => None,
+    });
+    assert_eq!(proposals.max(), Some(SequenceNumber(4)), "two lone requests, and two batches of a quarter of the largest");
+    cluster.run(50);
+    assert!(cluster.all_served(50));
+    assert_eq!(cluster.replica(0).executed(), SequenceNumber(10), "six batches more for the other 44");
 }
 
 #[test]
@@ -193,6 +210,7 @@ fn r23_one_lost_message_of_each_kind_costs_one_status_period_and_no_view_change(
         });
         for number in 0..4 {
             cluster.submit(0, &format!("{number}")).unwrap();
+            cluster.run(10);
         }
         cluster.run(400);
         assert!(cluster.all_served(4), "{kind} lost: {}", cluster.describe());
@@ -246,6 +264,61 @@ fn r14_a_replica_that_was_away_beyond_the_log_fetches_the_state() {
     cluster.submit(0, "more").unwrap();
     cluster.run(20);
     assert_eq!(cluster.replica(3).executed(), SequenceNumber(81));
+}
+
+#[test]
+fn r14_what_is_ordered_while_a_state_is_fetched_is_kept_and_the_target_stays() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    for number in 0..80 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.nodes[3].executor.stalled = true;
+    cluster.isolate(3, false);
+    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    // Far beyond what the others keep.
+    for number in 80..160 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(50);
+    }
+    assert_eq!(cluster.replica(3).low_watermark(), SequenceNumber(160));
+    assert_eq!(cluster.replica(3).executed(), SequenceNumber(0));
+    let [(3, target)] = &cluster.transfers[..] else { panic!("{} transfers", cluster.transfers.len()) };
+    assert_eq!(target.sequence, SequenceNumber(80));
+    let target = target.clone();
+    cluster.nodes[3].executor.stalled = false;
+    cluster.transfer(3, &target);
+    cluster.run(100);
+    assert_eq!((cluster.replica(3).executed(), cluster.transfers.len()), (SequenceNumber(160), 1));
+}
+
+#[test]
+fn r14_a_newer_state_is_fetched_when_nobody_serves_the_one_that_was_wanted() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    for number in 0..80 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.nodes[3].executor.stalled = true;
+    cluster.isolate(3, false);
+    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    let stalled = |cluster: &mut Cluster| cluster.with_replica(3, |replica, now| replica.handle_transfer_stalled(now));
+    stalled(&mut cluster);
+    assert_eq!(cluster.transfers.len(), 1, "there is no newer one");
+    for number in 80..90 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(50);
+    }
+    stalled(&mut cluster);
+    let targets: Vec<_> = cluster.transfers.iter().map(|(_, target)| target.sequence).collect();
+    assert_eq!(targets, [SequenceNumber(80), cluster.replica(3).low_watermark()]);
+    let target = cluster.transfers[1].1.clone();
+    cluster.nodes[3].executor.stalled = false;
+    cluster.transfer(3, &target);
+    cluster.run(100);
+    assert_eq!(cluster.replica(3).executed(), SequenceNumber(90));
 }
 
 #[test]
@@ -304,6 +377,23 @@ fn r19_batches_that_fill_the_memory_before_a_checkpoint_do_not_stop_the_cluster(
 }
 
 #[test]
+fn r19_a_replica_that_catches_up_frees_what_it_has_executed() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    let large = "x".repeat(8 << 10);
+    for number in 0..12 {
+        cluster.submit(0, &format!("{number}{large}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.config.limits.body_bytes = 48 << 10;
+    cluster.restart(3);
+    // Four at a time: what had no room comes again after four status periods.
+    cluster.run(1_500);
+    assert_eq!(cluster.served(3), 12, "{} {:?}", cluster.describe(), cluster.replica(3).held());
+    assert_eq!(cluster.replica(3).held().beyond(cluster.replica(3).bounds()), None);
+}
+
+#[test]
 fn r23_a_batch_larger_than_one_answer_is_served_to_a_replica_that_was_away() {
     let mut cluster = Cluster::new(4);
     cluster.isolate(3, true);
@@ -344,6 +434,20 @@ fn r10_a_request_that_never_reached_the_primary_is_sent_to_it_again_before_it_is
     }
     cluster.run(1_000);
     assert!(cluster.all_served(1));
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(0)));
+}
+
+#[test]
+fn r19_a_primary_is_reminded_of_a_request_until_it_takes_it() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.request(0, "no room for it at first");
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Request(_)) { vec![] } else { vec![message] });
+    cluster.with_replica(3, |replica, now| replica.handle_request(now, request)).unwrap().unwrap();
+    // The reminder at half of the request's time is lost too.
+    cluster.run(400);
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run(600);
+    assert!(cluster.all_served(1), "{}", cluster.describe());
     assert!((0..4).all(|id| cluster.replica(id).view() == View(0)));
 }
 
@@ -421,7 +525,7 @@ fn r15_nothing_that_rests_on_a_vote_leaves_before_the_vote_is_durable() {
     struct Written(Vec<&'static str>);
     impl Persist for Written {
         type Error = std::convert::Infallible;
-        fn append(&mut self, records: &[Record]) -> Result<(), Self::Error> {
+        fn append(&mut self, records: &[Record]) -> Result<usize, Self::Error> {
             self.0 = records
                 .iter()
                 .map(|record| match record {
@@ -431,9 +535,12 @@ fn r15_nothing_that_rests_on_a_vote_leaves_before_the_vote_is_durable() {
                     _ => "other",
                 })
                 .collect();
+            Ok(records.len())
+        }
+        fn begin_base(&mut self, _: &[Record]) -> Result<(), Self::Error> {
             Ok(())
         }
-        fn rebase(&mut self, _: &[Record]) -> Result<(), Self::Error> {
+        fn adopt_base(&mut self) -> Result<(), Self::Error> {
             Ok(())
         }
     }

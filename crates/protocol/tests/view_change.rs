@@ -4,9 +4,11 @@
 
 mod cluster;
 
-use cluster::Cluster;
+use cluster::{Cluster, save};
 use pbft_message::*;
 use pbft_protocol::agreement::*;
+use std::cell::Cell;
+use std::rc::Rc;
 
 fn views(cluster: &Cluster) -> Vec<u64> {
     cluster.alive().into_iter().map(|id| cluster.replica(id).view().0).collect()
@@ -442,6 +444,42 @@ fn r15_a_replica_killed_between_a_certificate_and_its_body_fetches_the_body_afte
 }
 
 #[test]
+fn r15_what_was_executed_is_replayed_without_help_though_its_first_body_came_late() {
+    let mut cluster = Cluster::with(4, Parameters { checkpoint_interval: 4, log_window: 8, ..Parameters::default() });
+    let late = Rc::new(Cell::new(false));
+    let open = late.clone();
+    // Replica 3 learns what is committed, but not the first body, nor a checkpoint above 8, before it is late.
+    cluster.lie = Box::new(move |_, to, message| match &message {
+        Message::PrePrepare { header, .. } if to == 3 && header.sequence.0 == 1 => vec![],
+        Message::Body(_) | Message::Committed { .. } | Message::Stable(_) if to == 3 && !open.get() => vec![],
+        Message::Checkpoint(checkpoint) if to == 3 && checkpoint.sequence.0 > 8 && !open.get() => vec![],
+        _ => vec![message],
+    });
+    for number in 0..16 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(6);
+    }
+    let committed = |cluster: &Cluster| cluster.nodes[3].journal.iter().filter(|r| matches!(r, Record::Committed(_))).count();
+    assert_eq!((committed(&cluster), cluster.served(3)), (16, 0), "{}", cluster.describe());
+    let first = cluster.sent.iter().find_map(|(_, _, message)| match message {
+        Message::PrePrepare { header, body } if header.sequence.0 == 1 => Some(body.clone()),
+        _ => None,
+    });
+    cluster.inject(0, 3, Message::Body(first.unwrap()));
+    cluster.run(10);
+    assert_eq!((cluster.served(3), cluster.replica(3).low_watermark().0), (16, 8), "{}", cluster.describe());
+    late.set(true);
+    cluster.run_until(2_000, |cluster| cluster.replica(3).low_watermark().0 == 16);
+    assert_eq!(cluster.transfers, [], "it has executed all itself");
+    cluster.run(5);
+    cluster.crash(3);
+    cluster.isolate(3, true);
+    cluster.restart(3);
+    cluster.run(5);
+    assert_eq!(cluster.served(3), 16);
+}
+
+#[test]
 fn r09_a_replica_that_stopped_voting_does_not_vote_again_after_a_restart() {
     let mut cluster = Cluster::new(4);
     cluster.nodes[3].executor.state = pbft_crypto::Digest::of("corrupt", &[]);
@@ -473,7 +511,8 @@ fn r15_a_replica_killed_while_it_wants_a_view_still_wants_it_with_the_same_bytes
     cluster.crash(2);
     cluster.sent.clear();
     cluster.restart(2);
-    cluster.run(20);
+    // Until its witnesses are heard.
+    cluster.run(200);
     let again = cluster.sent.iter().find_map(|(from, _, message)| match message {
         Message::ViewChange(change) if *from == 2 => Some(change.clone()),
         _ => None,
@@ -517,12 +556,12 @@ fn r09_a_journal_that_began_anew_at_a_snapshot_restores_the_same_replica() {
     }
     let long = cluster.nodes[2].journal.len();
     // The scenario's executor has no snapshots: the one at genesis keeps all that was executed in the journal.
-    cluster.with_replica(2, |replica, now| replica.handle_snapshot(now, SequenceNumber(0)));
+    cluster.with_replica(2, |replica, now| save(replica, now, SequenceNumber(0)));
     cluster.run(5);
     assert!(cluster.nodes[2].journal.len() < long);
     cluster.crash(2);
     cluster.restart(2);
-    cluster.run_until(1_000, |cluster| cluster.served(2) == 7);
+    cluster.run_until(1_000, |cluster| cluster.served(2) == 7 && cluster.replica(2).silence().is_none());
     cluster.crash(3);
     cluster.submit(0, "needs its vote").unwrap();
     cluster.run(50);

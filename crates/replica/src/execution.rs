@@ -1,3 +1,4 @@
+use crate::serving::Serving;
 use pbft_crypto::Digest;
 use pbft_message::{
     ClientId, FetchState, Message, ReplicaId, Reply, RequestState, SequenceNumber, StableCertificate, StateReply, Timestamp,
@@ -5,12 +6,14 @@ use pbft_message::{
 };
 use pbft_protocol::Now;
 use pbft_protocol::agreement::{Action, Replica};
-use pbft_protocol::execution::{
-    Executor, FrozenState, InstallError, Ordered, OutOfOrder, Poison, Progress, RequestWindow, Transfer,
-};
+use pbft_protocol::execution::{Executor, FrozenState, InstallError, Ordered, OutOfOrder, Poison, RequestWindow, Transfer};
 use pbft_protocol::service::Service;
+use pbft_storage::{Disk, DiskError, FetchedChunks};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Between two tries to keep on a full disk what is fetched.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What others want of the executor.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub enum Order {
         /// What.
         reply: Box<StateReply>,
     },
+    /// A snapshot of the state at this number is durable: what was fetched for it may go.
+    Saved(SequenceNumber),
 }
 
 /// What the executor tells the core.
@@ -62,9 +67,15 @@ pub enum FromExecutor {
         sequence: SequenceNumber,
         /// What it marks as executed.
         windows: BTreeMap<ClientId, RequestWindow>,
+        /// Bytes of chunks that were fetched for it since the start.
+        fetched_bytes: u64,
     },
+    /// The state at a stable checkpoint is not the certified one.
+    Diverged(SequenceNumber),
     /// A fetched state was of no use.
     TransferFailed,
+    /// Nobody serves the state that is being fetched.
+    TransferStalled,
     /// A snapshot is being written.
     SnapshotStarted(SequenceNumber),
     /// A snapshot is durable.
@@ -76,8 +87,10 @@ impl FromExecutor {
     pub fn tell(self, replica: &mut Replica, now: Now) {
         match self {
             Self::Executed { sequence, checkpoint } => replica.handle_executed(now, sequence, checkpoint),
-            Self::Installed { sequence, windows } => replica.handle_installed(now, sequence, windows),
+            Self::Installed { sequence, windows, .. } => replica.handle_installed(now, sequence, windows),
+            Self::Diverged(sequence) => replica.handle_diverged(now, sequence),
             Self::TransferFailed => replica.handle_transfer_failed(now),
+            Self::TransferStalled => replica.handle_transfer_stalled(now),
             Self::SnapshotStarted(sequence) => replica.handle_snapshot_started(now, sequence),
             Self::Snapshot(sequence) => replica.handle_snapshot(now, sequence),
         }
@@ -113,6 +126,13 @@ pub enum ExecutionEffect {
         /// It was fetched.
         installed: bool,
     },
+    /// The own state is not the certified one: to be kept for whoever looks for the cause (R9).
+    Diverged {
+        /// The own state.
+        state: FrozenState,
+        /// What it differs from.
+        certificate: StableCertificate,
+    },
     /// A replica sent false state.
     Poisoned {
         /// The replica.
@@ -131,19 +151,31 @@ pub enum ExecutionError {
     /// A certified state could not be installed.
     #[error("cannot install the fetched state: {0}")]
     Install(InstallError),
+    /// What was fetched could not be kept.
+    #[error("cannot keep the state that is being fetched: {0}")]
+    Disk(#[from] DiskError),
 }
 
-/// The executor, and the transfer of a state into it (R14).
-pub struct Execution<S> {
+/// The executor, and the transfer of states into it and out of it (R14).
+pub struct Execution<S, D> {
     executor: Executor<S>,
     others: Vec<ReplicaId>,
     transfer: Option<Transfer>,
+    /// What is to be fetched once the disk may have room again, and when it is tried.
+    postponed: Option<(Verified<StableCertificate>, Duration)>,
+    /// What was fetched last found no room.
+    is_full: bool,
+    fetched: FetchedChunks<D>,
+    fetched_bytes: u64,
+    serving: Serving,
 }
 
-impl<S: Service> Execution<S> {
-    /// Around an executor; `others` may be asked for state.
-    pub const fn new(executor: Executor<S>, others: Vec<ReplicaId>) -> Self {
-        Self { executor, others, transfer: None }
+impl<S: Service, D: Disk> Execution<S, D> {
+    /// Around an executor. `others` may be asked for state, and ask; they get so many bytes a second of it, together.
+    /// What is fetched is kept in `fetched` until it is installed.
+    pub const fn new(executor: Executor<S>, others: Vec<ReplicaId>, fetched: FetchedChunks<D>, bytes_per_second: u64) -> Self {
+        let serving = Serving::new(bytes_per_second);
+        Self { executor, others, transfer: None, postponed: None, is_full: false, fetched, fetched_bytes: 0, serving }
     }
 
     /// Does one thing, at this time on the monotonic clock. After an error the replica is over.
@@ -152,38 +184,73 @@ impl<S: Service> Execution<S> {
             Order::Execute(ordered) => {
                 let executed = self.executor.execute(&ordered)?;
                 let told = FromExecutor::Executed { sequence: executed.sequence, checkpoint: executed.checkpoint };
-                vec![ExecutionEffect::Reply(executed.replies), ExecutionEffect::Tell(told)]
+                let diverged = executed.checkpoint.map(|_| self.diverged(executed.sequence));
+                let effects = [ExecutionEffect::Reply(executed.replies), ExecutionEffect::Tell(told)];
+                effects.into_iter().chain(diverged.into_iter().flatten()).collect()
             }
             Order::Stable(certificate) => {
                 let sequence = certificate.sequence;
+                self.serving.forget_old(now, &mut self.executor);
                 self.executor.stable(certificate);
-                self.save(sequence, false).into_iter().collect()
+                let kept = self.save(sequence, false).map_or_else(|| self.diverged(sequence), |save| vec![save]);
+                kept.into_iter().chain(self.stalled(true)).collect()
             }
             Order::Transfer(target) => {
-                self.start_transfer(target);
+                self.start_transfer(now, target)?;
                 Vec::new()
             }
             Order::Answer { client, timestamp, view } => {
                 vec![ExecutionEffect::Reply(self.executor.answer(client, timestamp, view).into_iter().collect())]
             }
             Order::Fetch { from, question } => {
-                vec![ExecutionEffect::Send(from, Message::State(self.executor.serve(&question)))]
+                self.serving.ask(now, from, question, &mut self.executor);
+                Vec::new()
             }
             Order::State { from, reply } => self.take_state(now, from, *reply)?,
+            Order::Saved(sequence) => {
+                self.fetched.forget(sequence.0)?;
+                Vec::new()
+            }
         };
-        effects.extend(self.handle_timeout(now));
+        effects.extend(self.handle_timeout(now)?);
         Ok(effects)
     }
 
-    /// The time of [`poll_timeout`](Self::poll_timeout) has come.
-    pub fn handle_timeout(&mut self, now: Duration) -> Option<ExecutionEffect> {
-        let (peer, question) = self.transfer.as_mut()?.poll(now)?;
-        Some(ExecutionEffect::Send(peer, Message::FetchState(question)))
+    /// What is due at this time: to be called when that of [`poll_timeout`](Self::poll_timeout) has come. After an error the
+    /// replica is over.
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<Vec<ExecutionEffect>, ExecutionError> {
+        let mut effects = Vec::new();
+        if let Some((target, _)) = self.postponed.take_if(|(_, due)| *due <= now) {
+            self.begin_transfer(now, target)?;
+        }
+        while let Some((peer, reply)) = self.serving.next_answer(now, &mut self.executor) {
+            effects.push(ExecutionEffect::Send(peer, Message::State(reply)));
+        }
+        let Some(transfer) = &mut self.transfer else { return Ok(effects) };
+        let was_served = transfer.is_served();
+        while let Some((peer, question)) = transfer.poll(now) {
+            effects.push(ExecutionEffect::Send(peer, Message::FetchState(question)));
+        }
+        effects.extend(self.stalled(was_served));
+        Ok(effects)
+    }
+
+    /// Nobody serves the state that is being fetched, and that is new, or there is a newer one.
+    fn stalled(&self, is_news: bool) -> Option<ExecutionEffect> {
+        let stalled = is_news && self.transfer.as_ref().is_some_and(|transfer| !transfer.is_served());
+        stalled.then_some(ExecutionEffect::Tell(FromExecutor::TransferStalled))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.transfer.as_ref().and_then(Transfer::poll_timeout)
+        let fetches = self.transfer.as_ref().and_then(Transfer::poll_timeout);
+        let postponed = self.postponed.as_ref().map(|(_, due)| *due);
+        fetches.into_iter().chain(postponed).chain(self.serving.poll_timeout()).min()
+    }
+
+    /// Whether a state is to be fetched and the disk has no room for it: it is tried again and again.
+    pub const fn waits_for_room(&self) -> bool {
+        self.is_full
     }
 
     /// What is known of a request here.
@@ -196,11 +263,37 @@ impl<S: Service> Execution<S> {
         self.executor.executed()
     }
 
-    fn start_transfer(&mut self, target: Verified<StableCertificate>) {
-        match &mut self.transfer {
-            Some(transfer) => transfer.retarget(target),
-            None => self.transfer = Some(Transfer::new(target, self.others.clone(), Some(self.executor.local()))),
+    fn start_transfer(&mut self, now: Duration, target: Verified<StableCertificate>) -> Result<(), ExecutionError> {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.retarget(target);
+            return Ok(());
         }
+        if let Some((older, _)) = &mut self.postponed {
+            *older = target;
+            return Ok(());
+        }
+        self.fetched_bytes = 0;
+        self.begin_transfer(now, target)
+    }
+
+    fn begin_transfer(&mut self, now: Duration, target: Verified<StableCertificate>) -> Result<(), ExecutionError> {
+        match self.fetched.open(target.sequence.0) {
+            Err(error) if error.is_full() => {
+                self.postpone(now, target);
+                return Ok(());
+            }
+            opened => opened?,
+        }
+        let kept = self.fetched.digests().copied().collect();
+        self.transfer = Some(Transfer::new(target, self.others.iter().copied(), self.executor.local(), kept));
+        Ok(())
+    }
+
+    /// A full disk is no broken one: what is kept by now is not fetched again, the rest once there is room.
+    fn postpone(&mut self, now: Duration, target: Verified<StableCertificate>) {
+        self.is_full = true;
+        self.transfer = None;
+        self.postponed = Some((target, now.saturating_add(RETRY)));
     }
 
     fn save(&self, sequence: SequenceNumber, installed: bool) -> Option<ExecutionEffect> {
@@ -208,24 +301,55 @@ impl<S: Service> Execution<S> {
         Some(ExecutionEffect::Save { state, certificate, installed })
     }
 
+    fn diverged(&self, sequence: SequenceNumber) -> Vec<ExecutionEffect> {
+        let Some((state, certificate)) = self.executor.diverged(sequence) else { return Vec::new() };
+        let told = ExecutionEffect::Tell(FromExecutor::Diverged(sequence));
+        vec![told, ExecutionEffect::Diverged { state, certificate }]
+    }
+
     fn take_state(&mut self, now: Duration, from: ReplicaId, reply: StateReply) -> Result<Vec<ExecutionEffect>, ExecutionError> {
         let Some(transfer) = &mut self.transfer else { return Ok(Vec::new()) };
-        match transfer.handle(now, from, reply) {
-            Progress::Continue | Progress::Gone { .. } => Ok(Vec::new()),
-            Progress::Poisoned { peer, what } => Ok(vec![ExecutionEffect::Poisoned { peer, what }]),
-            Progress::Complete(installed) => {
-                self.transfer = None;
-                let sequence = installed.state().sequence;
-                match self.executor.install(*installed) {
-                    Ok(()) => {}
-                    Err(InstallError::NotNewer { .. }) => {
-                        return Ok(vec![ExecutionEffect::Tell(FromExecutor::TransferFailed)]);
-                    }
-                    Err(error) => return Err(ExecutionError::Install(error)),
+        let was_served = transfer.is_served();
+        let taken = transfer.handle(now, from, reply);
+        for (digest, chunk) in &taken.chunks {
+            match self.fetched.put(*digest, chunk) {
+                Err(error) if error.is_full() => {
+                    let target = transfer.target().clone();
+                    self.postpone(now, target);
+                    return Ok(poisoned(from, taken.poison).into_iter().collect());
                 }
-                let told = FromExecutor::Installed { sequence, windows: self.executor.windows() };
-                Ok(std::iter::once(ExecutionEffect::Tell(told)).chain(self.save(sequence, true)).collect())
+                put => put?,
             }
+            self.is_full = false;
+            self.fetched_bytes = self.fetched_bytes.saturating_add(chunk.len() as u64);
         }
+        let mut effects: Vec<_> = poisoned(from, taken.poison).into_iter().collect();
+        let complete = transfer.is_complete();
+        effects.extend(self.stalled(was_served));
+        if complete {
+            effects.extend(self.install()?);
+        }
+        Ok(effects)
     }
+
+    /// Installs the state that was fetched. It is in memory only: a crash before its snapshot is durable comes back to
+    /// the state before, and finds the chunks again.
+    fn install(&mut self) -> Result<Vec<ExecutionEffect>, ExecutionError> {
+        let Some(transfer) = &mut self.transfer else { return Ok(Vec::new()) };
+        let Some(installed) = transfer.finish(|digest| self.fetched.get(digest))? else { return Ok(Vec::new()) };
+        self.transfer = None;
+        self.is_full = false;
+        let sequence = installed.state().sequence;
+        match self.executor.install(installed) {
+            Ok(()) => {}
+            Err(InstallError::NotNewer { .. }) => return Ok(vec![ExecutionEffect::Tell(FromExecutor::TransferFailed)]),
+            Err(error) => return Err(ExecutionError::Install(error)),
+        }
+        let told = FromExecutor::Installed { sequence, windows: self.executor.windows(), fetched_bytes: self.fetched_bytes };
+        Ok(std::iter::once(ExecutionEffect::Tell(told)).chain(self.save(sequence, true)).collect())
+    }
+}
+
+fn poisoned(peer: ReplicaId, what: Option<Poison>) -> Option<ExecutionEffect> {
+    what.map(|what| ExecutionEffect::Poisoned { peer, what })
 }

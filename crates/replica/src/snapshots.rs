@@ -1,6 +1,8 @@
 use pbft_message::StableCertificate;
+use pbft_protocol::agreement::Record;
 use pbft_protocol::execution::FrozenState;
-use pbft_storage::{Disk, SnapshotError, Snapshots};
+use pbft_storage::{Disk, Snapshot, SnapshotError, Snapshots};
+use std::collections::BTreeSet;
 
 /// When a snapshot is due: when the journal has grown by as much as the last snapshot was large, and at least by the
 /// configured bytes. So the disk is bounded, and each byte is written about twice.
@@ -17,6 +19,33 @@ impl SnapshotPolicy {
     }
 }
 
+/// The newest snapshot that is whole; with the error of the newest of all, if that is damaged. No promise stands in a snapshot:
+/// what execution does from the older one on is in the journal, or is fetched from the others as a certified state (R14).
+pub fn choose_snapshot<D: Disk>(snapshots: &mut Snapshots<D>) -> Result<(Option<Snapshot>, Option<SnapshotError>), SnapshotError> {
+    let mut damaged = None;
+    for sequence in snapshots.list()?.into_iter().rev() {
+        match snapshots.load(sequence) {
+            Ok(snapshot) => return Ok((Some(snapshot), damaged)),
+            Err(error @ SnapshotError::Damaged { .. }) => damaged = damaged.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, damaged))
+}
+
+/// Whether the journal executes all numbers after one up to another.
+pub fn reaches(records: &[Record], after: u64, through: u64) -> bool {
+    let committed: BTreeSet<u64> = records.iter().filter_map(committed_at).collect();
+    (after.saturating_add(1)..=through).all(|sequence| committed.contains(&sequence))
+}
+
+const fn committed_at(record: &Record) -> Option<u64> {
+    match record {
+        Record::Committed(certificate) => Some(certificate.sequence.0),
+        _ => None,
+    }
+}
+
 /// Writes one snapshot and removes all but the two newest. Returns its size in bytes, headers aside.
 pub fn save_snapshot<D: Disk>(
     snapshots: &mut Snapshots<D>,
@@ -28,4 +57,71 @@ pub fn save_snapshot<D: Disk>(
     snapshots.save(certificate.sequence.0, &state.header(certificate), chunks)?;
     snapshots.keep_newest(2)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbft_crypto::{Digest, PublicKey};
+    use pbft_message::{CommitCertificate, SequenceNumber, View};
+    use pbft_storage::{Identity, MemoryDisk};
+
+    fn saved(sequences: &[u64]) -> MemoryDisk {
+        let identity = identity();
+        let mut disk = MemoryDisk::default();
+        let mut snapshots = Snapshots::open(&mut disk, &identity).unwrap();
+        sequences.iter().for_each(|sequence| snapshots.save(*sequence, b"", [vec![1; 9]]).unwrap());
+        disk
+    }
+
+    fn identity() -> Identity {
+        Identity { cluster: Digest::from_bytes([1; 32]), owner: PublicKey::from_bytes([2; 32]) }
+    }
+
+    fn rot(disk: &mut MemoryDisk, sequence: u64) {
+        disk.damage(&file(sequence), |bytes| bytes[50] ^= 1);
+    }
+
+    fn file(sequence: u64) -> String {
+        format!("snapshot-{sequence:020}.bin")
+    }
+
+    /// The sequence number to go on from, and the file that is told as damaged.
+    fn chosen(disk: &MemoryDisk) -> (Option<u64>, Option<String>) {
+        let mut snapshots = Snapshots::open(disk.clone(), &identity()).unwrap();
+        let (snapshot, damaged) = choose_snapshot(&mut snapshots).unwrap();
+        let file = damaged.map(|error| match error {
+            SnapshotError::Damaged { file, offset: 0, .. } => file,
+            other => panic!("{other}"),
+        });
+        (snapshot.map(|snapshot| snapshot.sequence), file)
+    }
+
+    #[test]
+    fn the_newest_snapshot_is_taken_whatever_the_older_ones_look_like() {
+        let mut disk = saved(&[8, 16]);
+        rot(&mut disk, 8);
+        assert_eq!(chosen(&disk), (Some(16), None));
+        assert_eq!(chosen(&MemoryDisk::default()), (None, None));
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_told_and_an_older_one_or_none_taken_in_its_place() {
+        let mut disk = saved(&[8, 16]);
+        rot(&mut disk, 16);
+        assert_eq!(chosen(&disk), (Some(8), Some(file(16))));
+        rot(&mut disk, 8);
+        assert_eq!(chosen(&disk), (None, Some(file(16))));
+    }
+
+    #[test]
+    fn a_journal_reaches_as_far_as_it_has_no_gap() {
+        let record = |sequence| {
+            let (digest, commits) = (Digest::ZERO, Vec::new());
+            Record::Committed(CommitCertificate { view: View(0), sequence: SequenceNumber(sequence), digest, commits })
+        };
+        let records: Vec<Record> = [9, 10, 12].into_iter().map(record).collect();
+        assert!(reaches(&records, 8, 10) && reaches(&records, 11, 12) && reaches(&[], 16, 16));
+        assert!(!reaches(&records, 7, 10) && !reaches(&records, 8, 12) && !reaches(&records, 8, 13));
+    }
 }

@@ -17,7 +17,12 @@ pub struct Throttle(BTreeMap<ReplicaId, Bucket>);
 const fn cost(message: &Message) -> u64 {
     match message {
         Message::ViewChange(_) | Message::NewView(_) | Message::Evidence(_) => 10,
-        Message::FetchBody { .. } | Message::FetchState(_) | Message::Body(_) | Message::Committed { .. } | Message::Stable(_) => 1,
+        Message::FetchBody { .. }
+        | Message::FetchState(_)
+        | Message::Body(_)
+        | Message::Committed { .. }
+        | Message::Stable(_)
+        | Message::Witness(_) => 1,
         _ => 0,
     }
 }

@@ -22,6 +22,7 @@ pub struct Client {
     random: Random,
     operations: u64,
     keys: u64,
+    value_bytes: usize,
     written: u64,
 }
 
@@ -39,6 +40,7 @@ impl Client {
             random,
             operations: plan.operations,
             keys: plan.keys,
+            value_bytes: plan.value_bytes,
             written: 0,
         }
     }
@@ -52,7 +54,7 @@ impl Client {
     fn operation(&mut self) -> Operation {
         let key = self.key();
         self.written += 1;
-        let value = format!("{}-{}", self.id, self.written);
+        let value = format!("{}-{:-<2$}", self.id, self.written, self.value_bytes);
         match self.random.below(10) {
             0..=3 => Operation::put(key, value),
             4 | 5 => Operation::get(key),

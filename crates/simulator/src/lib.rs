@@ -10,18 +10,26 @@
 )]
 #![allow(clippy::cast_possible_truncation)]
 
+mod audit;
+#[cfg(test)]
+mod backup;
 mod campaign;
 mod checks;
 mod client;
 mod cluster;
+mod damage;
 mod disk;
+mod drill;
+mod lapse;
 mod network;
 mod options;
 mod plan;
 mod process;
 mod random;
 mod replicas;
+mod rest;
 mod run;
+mod spread;
 mod trace;
 mod trouble;
 mod twins;

@@ -18,7 +18,7 @@ pub struct Network {
     /// Directed links that carry nothing.
     cut: BTreeSet<(Party, Party)>,
     /// Directed links that stand still until then.
-    clogged: BTreeMap<(u32, u32), Duration>,
+    clogged: BTreeMap<(Party, Party), Duration>,
     /// When a link has sent all that was handed to it.
     busy: BTreeMap<(Party, Party), Duration>,
 }
@@ -30,16 +30,12 @@ impl Network {
 
     /// The times at which a message arrives: none, one or several.
     pub fn arrivals(&mut self, now: Duration, from: Party, to: Party, bytes: usize) -> Vec<Duration> {
-        let link = match (from, to) {
-            (Party::Process(from), Party::Process(to)) => Some((from, to)),
-            _ => None,
-        };
         if self.cut.contains(&(from, to)) || self.random.permille(self.conditions.loss) {
             return Vec::new();
         }
         let departs = self.departure(now, from, to, bytes);
         let mut arrives = departs + self.delay();
-        if let Some(until) = link.and_then(|link| self.clogged.get(&link)) {
+        if let Some(until) = self.clogged.get(&(from, to)) {
             arrives = arrives.max(*until);
         }
         let mut arrivals = vec![arrives];
@@ -89,11 +85,31 @@ impl Network {
         self.cut.insert((Party::Process(process), Party::Client(client)));
     }
 
+    /// A client's requests do not reach a process; its answers reach the client.
+    pub fn cut_from_client(&mut self, client: u32, process: u32) {
+        self.cut.insert((Party::Client(client), Party::Process(process)));
+    }
+
+    /// A client's links are whole again.
+    pub fn join_client(&mut self, client: u32) {
+        let own = Party::Client(client);
+        self.cut.retain(|(from, to)| *from != own && *to != own);
+    }
+
+    pub fn join(&mut self, from: u32, to: u32) {
+        self.cut.remove(&(Party::Process(from), Party::Process(to)));
+    }
+
+    /// Messages take longer than between machines of one site.
+    pub const fn is_slow(&self) -> bool {
+        self.conditions.delay.1 > 1000
+    }
+
     pub fn is_cut(&self, from: u32, to: u32) -> bool {
         self.cut.contains(&(Party::Process(from), Party::Process(to)))
     }
 
-    pub fn clog(&mut self, from: u32, to: u32, until: Duration) {
+    pub fn clog(&mut self, from: Party, to: Party, until: Duration) {
         self.clogged.insert((from, to), until);
     }
 
@@ -105,6 +121,26 @@ impl Network {
                     self.cut(*member, *other);
                     self.cut(*other, *member);
                 }
+            }
+        }
+    }
+
+    /// Leaves a client the way to one process, or to some, and from all.
+    pub fn confine(&mut self, client: u32, to: &[u32], processes: u32) {
+        (0..processes).filter(|process| !to.contains(process)).for_each(|process| self.cut_from_client(client, process));
+    }
+
+    /// Cuts clients' links: some reach a few processes, or are reached by a few.
+    pub fn partition_clients(&mut self, clients: u32, processes: u32) {
+        for client in 0..clients {
+            let mut all: Vec<u32> = (0..processes).collect();
+            self.random.shuffle(&mut all);
+            let some = self.random.between(1, u64::from(processes)) as usize;
+            match self.random.below(4) {
+                0 => self.confine(client, &all[..1], processes),
+                1 => self.confine(client, &all[..some], processes),
+                2 => all[some..].iter().for_each(|process| self.cut_client(client, *process)),
+                _ => {}
             }
         }
     }

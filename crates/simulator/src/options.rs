@@ -25,8 +25,24 @@ pub enum Fault {
     Drift,
     /// Disks are slow.
     SlowDisk,
+    /// A write or fsync fails: the process ends, and starts from what is durable.
+    DiskError,
+    /// Disks have no room for a while.
+    FullDisk,
+    /// Bits of a faulty replica's disk flip, and sectors turn to zeros or junk.
+    RottenDisk,
+    /// A write of a faulty replica's journal goes to another place.
+    MisdirectedWrite,
+    /// A write of a faulty replica's journal is acknowledged and never done.
+    LostWrite,
     /// Some clients lie.
     Clients,
+    /// A replica comes back with its votes erased.
+    Amnesiac,
+    /// A replica comes back from an old copy of its disk.
+    Rollback,
+    /// A replica's service does what no other's does.
+    Nondeterminism,
 }
 
 /// The name is no fault.
@@ -44,7 +60,7 @@ impl std::error::Error for UnknownFault {}
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 19] = [
         Self::Loss,
         Self::Duplication,
         Self::Delay,
@@ -55,7 +71,15 @@ impl Fault {
         Self::Pause,
         Self::Drift,
         Self::SlowDisk,
+        Self::DiskError,
+        Self::FullDisk,
+        Self::RottenDisk,
+        Self::MisdirectedWrite,
+        Self::LostWrite,
         Self::Clients,
+        Self::Amnesiac,
+        Self::Rollback,
+        Self::Nondeterminism,
     ];
 
     /// The name on the command line.
@@ -71,9 +95,20 @@ impl Fault {
             Self::Pause => "pause",
             Self::Drift => "drift",
             Self::SlowDisk => "slow-disk",
+            Self::DiskError => "disk-error",
+            Self::FullDisk => "full-disk",
+            Self::RottenDisk => "rotten-disk",
+            Self::MisdirectedWrite => "misdirected-write",
+            Self::LostWrite => "lost-write",
             Self::Clients => "clients",
+            Self::Amnesiac => "amnesiac",
+            Self::Rollback => "rollback",
+            Self::Nondeterminism => "nondeterminism",
         }
     }
+
+    /// Those that destroy what was promised: whom they befall counts as faulty.
+    pub const DESTRUCTIVE: [Self; 3] = [Self::RottenDisk, Self::MisdirectedWrite, Self::LostWrite];
 
     /// Reads a list such as `loss,crash`, `all` or `none`.
     pub fn parse_list(text: &str) -> Result<BTreeSet<Self>, UnknownFault> {

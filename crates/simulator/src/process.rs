@@ -1,14 +1,17 @@
 use crate::client::WALL_AT_START;
+use crate::damage::Held;
 use crate::disk::SharedDisk;
+use crate::lapse::{Lapse, Store};
 use crate::plan::Plan;
-use pbft_message::{Authenticator, ReplicaId, Signer, StableCertificate};
-use pbft_protocol::agreement::{Config, Replica};
+use pbft_message::{Authenticator, ReplicaId, SequenceNumber, Signer, StableCertificate};
+use pbft_protocol::agreement::{Config, Replica, Silence, verify_records};
 use pbft_protocol::execution::FrozenState;
 use pbft_protocol::{Now, Outbound};
 use pbft_replica::{Execution, JournalWriter, Order, Recovered, RecoveryError, Throttle, recover};
 use pbft_services::kv::KeyValueStore;
-use pbft_storage::{Identity, Journal, Snapshots};
+use pbft_storage::{Identity, Journal, MemoryDisk, Snapshots};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One process of a replica, running or not. Two of them may share an id: twins.
@@ -33,6 +36,18 @@ pub struct Process {
     pub started_at: Duration,
     /// The journal that it began with is not there yet.
     pub is_new: bool,
+    /// Its disk was damaged since it ran.
+    pub held: Option<Held>,
+    /// It heeds what the others tell it of its votes: no liar does.
+    pub guarded: bool,
+    /// Of its disk, some time ago.
+    pub copy: Option<MemoryDisk>,
+    /// Where its service does what no other does.
+    pub flaw: Option<SequenceNumber>,
+    /// An operator has seen that it halted, and brought it back so that it follows again.
+    pub is_attended: bool,
+    pub is_mended: bool,
+    pub is_learner: bool,
 }
 
 /// A running replica: the daemon's own parts, and what its threads have under way.
@@ -40,12 +55,18 @@ pub struct Running {
     pub replica: Replica,
     pub writer: JournalWriter<SharedDisk>,
     pub journaling: bool,
-    pub execution: Execution<KeyValueStore>,
+    /// The journal finds no room: the core is held up.
+    pub held_up: bool,
+    /// Evidence that came meanwhile, with its sender: it is sent only once (R17).
+    pub set_aside: Vec<(u32, Rc<[u8]>)>,
+    pub execution: Execution<Store, SharedDisk>,
     pub orders: VecDeque<Order>,
     pub executing: bool,
     pub snapshots: Snapshots<SharedDisk>,
     pub saving: Option<(FrozenState, StableCertificate)>,
     pub last_snapshot_bytes: u64,
+    /// The last snapshot found no room: the next stable state is to be saved.
+    pub snapshot_owed: bool,
     pub throttle: Throttle,
 }
 
@@ -71,6 +92,16 @@ impl Process {
             wall_error,
             started_at: Duration::ZERO,
             is_new: true,
+            held: None,
+            guarded: correct || plan.lapses.contains_key(&id),
+            copy: None,
+            flaw: match plan.lapses.get(&id) {
+                Some(Lapse::Nondeterminism(at)) => Some(*at),
+                _ => None,
+            },
+            is_attended: false,
+            is_mended: false,
+            is_learner: false,
         }
     }
 
@@ -79,6 +110,11 @@ impl Process {
         let elapsed = at.saturating_sub(self.started_at).as_micros() as u64;
         let wall = WALL_AT_START + at.as_micros() as u64;
         Now { monotonic: Duration::from_micros(elapsed * self.rate / 1000), wall: wall.saturating_add_signed(self.wall_error) }
+    }
+
+    /// The latest time that it may accept a proposal of now, in microseconds since 1970 (R3).
+    pub fn latest_proposal(&self, at: Duration) -> u64 {
+        self.now(at).wall + self.config.timing.clock_drift.as_micros() as u64
     }
 
     /// When its clock will show this.
@@ -98,30 +134,41 @@ impl Process {
             }
         }
         let genesis = self.config.authenticator.genesis().clone();
-        let service = KeyValueStore::new(&genesis.service);
-        let disks = (self.disk.clone(), self.disk.clone());
-        let recovered = recover(disks, &self.identity, service, self.config.clone(), self.signer.clone(), self.now(at))?;
-        let Recovered { journal, snapshots, executor, replica, torn: _ } = recovered;
+        let service = Store { inner: KeyValueStore::new(&genesis.service), flaw: self.flaw };
+        let disks = (self.disk.clone(), self.disk.clone(), self.disk.clone());
+        let (config, signer) = (self.config.clone(), self.signer.clone());
+        let verify = |records| verify_records(&self.config.authenticator, records);
+        let recovered = recover(disks, &self.identity, service, config, signer, self.now(at), verify)?;
+        let Recovered { journal, snapshots, fetched, executor, replica, .. } = recovered;
         let others = genesis.replica_ids().filter(|id| *id != self.id).collect();
         self.running = Some(Box::new(Running {
             replica,
             writer: JournalWriter::new(journal),
             journaling: false,
-            execution: Execution::new(executor, others),
+            held_up: false,
+            set_aside: Vec::new(),
+            execution: Execution::new(executor, others, fetched, plan.transfer_bytes_per_second),
             orders: VecDeque::new(),
             executing: false,
             snapshots,
             saving: None,
             last_snapshot_bytes: 0,
+            snapshot_owed: false,
             throttle: Throttle::default(),
         }));
         Ok(())
     }
 
+    /// Whether what it is sent reaches its core.
+    pub fn takes_part(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.replica.silence() != Some(Silence::Recovering))
+    }
+
     /// When something in it wants to be woken, in the simulation's time.
     pub fn wakes_at(&self) -> Option<Duration> {
         let running = self.running.as_ref().filter(|_| !self.paused)?;
-        let times = running.replica.poll_timeout().into_iter().chain(running.execution.poll_timeout());
+        let core = running.replica.poll_timeout().filter(|_| !running.held_up);
+        let times = core.into_iter().chain(running.execution.poll_timeout());
         times.min().map(|local| self.true_time(local))
     }
 }

@@ -1,15 +1,22 @@
 //! What processes do: the daemon's threads, as steps.
 
-use crate::checks::Invariant;
+use crate::checks::{Invariant, Written};
+use crate::lapse::Lapse;
 use crate::network::Party;
 use crate::world::{Happening, World};
 use pbft_message::{Message, ReplicaId, ReplicaMessage, codec};
 use pbft_protocol::agreement::{Action, Alarm, Event, Record};
 use pbft_protocol::{Outgoing, Traffic};
-use pbft_replica::{ExecutionEffect, FromExecutor, Order, SnapshotPolicy, order_of, save_snapshot};
-use pbft_storage::{Journal, Unsynced};
+use pbft_replica::{
+    ExecutionEffect, ExecutionError, FromExecutor, Order, RecoveryError, SnapshotPolicy, keep_for_forensics, order_of,
+    save_snapshot,
+};
+use pbft_storage::{Journal, JournalError, OpenError, SnapshotError};
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Between two tries on a full disk.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl World {
     /// Starts a process, unless it runs.
@@ -29,9 +36,13 @@ impl World {
         self.trace.event(now, [5, u64::from(process), 0], &[], || {
             format!("{process} starts: {}", if result.is_ok() { "up" } else { "down" })
         });
+        if let Err(RecoveryError::Journal(OpenError::Disk(_)) | RecoveryError::Snapshot(SnapshotError::Disk(_))) = result {
+            return self.crash(process);
+        }
+        self.after_damage(process, &result);
+        let one = &self.processes[process as usize];
         match result {
             Ok(()) => self.started(process),
-            Err(_) if operations.is_some() => self.crash(process),
             Err(error) => {
                 let correct = one.correct;
                 if correct {
@@ -43,14 +54,19 @@ impl World {
 
     fn started(&mut self, process: u32) {
         let one = &self.processes[process as usize];
-        let (id, correct, incarnation) = (one.id, one.correct, one.incarnation);
-        if correct && incarnation > 1 {
+        let (id, correct, guarded, incarnation) = (one.id, one.correct, one.guarded, one.incarnation);
+        if guarded {
             let mut records = Vec::new();
             let copy = one.disk.copy();
-            let opened = Journal::open(copy, &one.identity, |bytes| records.extend(codec::decode::<Record>(bytes)));
+            let opened = Journal::open(copy, &one.identity, |_, bytes| records.extend(codec::decode::<Record>(bytes)));
             if let (Ok(_), Some(running)) = (opened, &one.running) {
-                self.checker.recovered(id.0, &records, &running.replica, running.execution.executed());
+                if correct && incarnation > 1 {
+                    self.checker.recovered(id.0, &records, &running.replica, running.execution.executed());
+                }
+                self.checker.came_back(id.0, &records, &running.replica);
             }
+        } else {
+            self.reassure(process);
         }
         self.settle(process);
         for peer in self.authenticator.genesis().replica_ids().filter(|peer| *peer != id).collect::<Vec<_>>() {
@@ -71,29 +87,38 @@ impl World {
         }
     }
 
-    /// A process dies; what was not synced is lost, kept or torn.
+    /// R15: after a failed write or sync the journal leaves the disk alone, whatever it is asked.
+    fn expect_no_other_try(&mut self, process: u32) {
+        let one = &mut self.processes[process as usize];
+        let Some(running) = &mut one.running else { return };
+        let before = one.disk.operations();
+        // Whether it refuses, or had nothing to do.
+        let _ = running.writer.seal();
+        if one.disk.operations() != before {
+            self.checker.fail(Invariant::DurableBeforeSaid, || format!("the journal of {process} goes on after its disk failed"));
+        }
+    }
+
+    /// A process dies; what was not synced is lost, kept or torn. Or the process alone dies, and what it wrote can still be
+    /// read: that is durable only when somebody syncs it.
     pub fn crash(&mut self, process: u32) {
-        let shape = self.random.below(4);
+        let shape = self.random.below(5);
         let mut dice = self.random.fork();
         let one = &mut self.processes[process as usize];
         one.running = None;
         one.fuse = None;
-        one.disk.crash(|unsynced| match (shape, unsynced) {
-            (0, _) => 0,
-            (1, _) => usize::MAX,
-            (_, Unsynced::Name { .. }) => dice.below(2) as usize,
-            (_, Unsynced::Write { bytes, .. }) => {
-                if dice.percent(50) {
-                    0
-                } else {
-                    dice.below(bytes.len() as u64 + 1) as usize
-                }
-            }
-        });
+        match shape {
+            0 => one.disk.crash(|_| false),
+            1 => one.disk.crash(|_| true),
+            2 => one.disk.work_again(),
+            _ => one.disk.crash(|_| dice.percent(50)),
+        }
         self.trace.event(self.now, [6, u64::from(process), shape], &[], || format!("{process} crashes"));
         self.rewind(process);
         if !self.plan.lost.contains_key(&process) || !self.healed {
-            let down = if self.healed { Duration::from_millis(50) } else { self.random.micros(1000, 1_500_000) };
+            // Some stay away until the others have let go of what they missed.
+            let longest = if self.random.percent(25) { 8_000_000 } else { 1_500_000 };
+            let down = if self.healed { Duration::from_millis(50) } else { self.random.micros(1000, longest) };
             self.schedule(down, Happening::Start { process });
         }
     }
@@ -121,14 +146,20 @@ impl World {
     pub fn settle(&mut self, process: u32) {
         loop {
             let one = &mut self.processes[process as usize];
-            let Some(running) = &mut one.running else { return };
+            let Some(running) = one.running.as_mut() else { return };
+            if running.held_up {
+                break;
+            }
             let effects = running.replica.poll_effects();
             let over = effects.is_empty();
             let (at_once, rest) = effects.split();
             if one.correct {
-                self.checker.recorded(one.id.0, rest.records(), rest.is_rebase(), &running.replica);
+                self.checker.recorded(one.id.0, &rest, &running.replica);
                 self.checker.observe(one.id.0, &running.replica);
             }
+            let had_halted = one.guarded && self.checker.recorded_since(one.id.0, rest.records(), &running.replica);
+            let diverged = running.replica.halted().is_some_and(Alarm::is_repairable);
+            let astray = had_halted && diverged && !one.is_mended;
             if over {
                 break;
             }
@@ -143,7 +174,12 @@ impl World {
                             && self.processes[process as usize].correct
                         {
                             let id = self.processes[process as usize].id.0;
-                            self.checker.ordered(id, ordered);
+                            let latest = self.latest_proposal();
+                            self.checker.ordered(id, ordered, latest);
+                        }
+                        if let (true, Order::Execute(ordered)) = (astray, &order) {
+                            let id = self.processes[process as usize].id.0;
+                            self.checker.executes_halted(id, ordered.sequence);
                         }
                         self.order(process, order);
                     }
@@ -163,6 +199,7 @@ impl World {
                 }
             }
         }
+        self.call_the_operator(process);
         self.rewind(process);
     }
 
@@ -176,10 +213,21 @@ impl World {
     fn act(&mut self, process: u32, action: Action) {
         let one = &self.processes[process as usize];
         let (id, correct) = (one.id, one.correct);
+        if let Action::Broadcast(message) | Action::Send(_, message) = &action {
+            if one.is_learner {
+                self.checker.learner_sent(id.0, message);
+            }
+            if let Some(Lapse::Nondeterminism(_)) = self.plan.lapses.get(&id.0) {
+                self.checker.astray_sent(id.0, message);
+            }
+        }
         match action {
             Action::Broadcast(message) => {
                 if correct {
                     self.checker.sent(id.0, &message);
+                }
+                if self.is_withheld(&message) {
+                    return;
                 }
                 let others: Vec<ReplicaId> = self.authenticator.genesis().replica_ids().filter(|other| *other != id).collect();
                 if self.processes[process as usize].outbound.is_some() {
@@ -198,6 +246,11 @@ impl World {
             Action::Send(to, message) => {
                 if correct {
                     self.checker.sent(id.0, &message);
+                    let now = self.processes[process as usize].now(self.now).monotonic;
+                    self.checker.sent_to(id.0, to.0, &message, now);
+                    if let Message::Witness(witness) = &message {
+                        self.checker.testified(id.0, to.0, witness);
+                    }
                 }
                 self.send(process, to, message);
             }
@@ -213,7 +266,14 @@ impl World {
         }
     }
 
+    fn is_withheld(&self, message: &Message) -> bool {
+        self.withheld.is_some_and(|is_withheld| is_withheld(message))
+    }
+
     fn send(&mut self, process: u32, to: ReplicaId, message: Message) {
+        if self.is_withheld(&message) {
+            return;
+        }
         if self.processes[process as usize].outbound.is_some() {
             return self.pass(process, Traffic::Leaving { to, message: Box::new(message) });
         }
@@ -280,16 +340,30 @@ impl World {
             running.journaling = false;
             return;
         };
-        let (records, rebase) = (group.records().to_vec(), group.is_rebase());
-        let Ok((actions, position)) = running.writer.write(group) else { return self.crash(process) };
+        let written = Written::of(&group);
+        let (actions, position) = match running.writer.write(group) {
+            Ok(durable) => durable,
+            Err(JournalError::Full(_)) => {
+                running.held_up = true;
+                let incarnation = one.incarnation;
+                self.rewind(process);
+                self.trace.say(self.now, || format!("{process} waits for room on its disk"));
+                return self.schedule(RETRY, Happening::Journal { process, incarnation });
+            }
+            Err(_) => {
+                self.expect_no_other_try(process);
+                return self.crash(process);
+            }
+        };
         if correct {
-            self.checker.durable(id.0, &records, rebase);
+            self.checker.durable(id.0, &written);
+            self.checker.expect_spread(id.0, &written.records, &actions);
         }
         self.trace.event(self.now, [7, u64::from(process), position.0], &[], || {
             format!(
                 "{process} has {} records durable{}",
-                records.len(),
-                if rebase { ", from which its journal begins anew" } else { "" }
+                written.records.len(),
+                if written.adopts_base { ", and its journal begins with its base" } else { "" }
             )
         });
         for action in actions {
@@ -304,7 +378,12 @@ impl World {
         let one = &mut self.processes[process as usize];
         let local = one.now(self.now);
         let Some(running) = &mut one.running else { return };
+        running.held_up = false;
+        let set_aside = std::mem::take(&mut running.set_aside);
         running.replica.handle_durable(local, position);
+        for (from, bytes) in set_aside {
+            self.schedule(Duration::ZERO, Happening::Frame { from, to: process, bytes });
+        }
         self.settle(process);
         let Some(running) = &mut self.processes[process as usize].running else { return };
         if running.writer.is_idle() {
@@ -336,6 +415,8 @@ impl World {
                     self.execution_effect(process, effect);
                 }
             }
+            // The disk failed under what is fetched: the process ends.
+            Err(ExecutionError::Disk(_)) => return self.crash(process),
             Err(error) => {
                 if correct {
                     self.checker.fail(Invariant::ExecutedOnceInOrder, || format!("replica {id}: {error}"));
@@ -359,9 +440,10 @@ impl World {
         let (id, correct, local) = (one.id, one.correct, one.now(self.now));
         match effect {
             ExecutionEffect::Reply(replies) => {
+                let executed = one.running.as_ref().map(|running| running.execution.executed()).unwrap_or_default();
                 for reply in replies {
                     if correct {
-                        self.checker.replied(id.0, &reply);
+                        self.checker.replied(id.0, &reply, executed);
                     }
                     let client = (0..).zip(&self.clients).find(|(_, client)| client.name == reply.client).map(|(index, _)| index);
                     if let Some(client) = client {
@@ -372,9 +454,16 @@ impl World {
             ExecutionEffect::Send(to, message) => self.send(process, to, message),
             ExecutionEffect::Tell(told) => {
                 match &told {
-                    FromExecutor::Installed { sequence, .. } if correct => self.checker.installed(id.0, *sequence),
+                    FromExecutor::Installed { sequence, .. } if correct => {
+                        self.checker.installed(id.0, *sequence);
+                        self.count_views_anew();
+                    }
+                    FromExecutor::Installed { .. } => self.checker.installed_since(id.0),
                     FromExecutor::Executed { sequence, checkpoint: Some(digest) } if correct => {
                         self.checker.computed(id.0, *sequence, *digest);
+                    }
+                    FromExecutor::Executed { sequence, checkpoint: Some(digest) } => {
+                        self.checker.computed_since(id.0, *sequence, *digest);
                     }
                     _ => {}
                 }
@@ -390,7 +479,7 @@ impl World {
                 let incarnation = one.incarnation;
                 let Some(running) = &mut one.running else { return };
                 let policy = SnapshotPolicy { journal_bytes: self.plan.snapshot_bytes };
-                let due = installed || policy.is_due(running.writer.bytes(), running.last_snapshot_bytes);
+                let due = installed || running.snapshot_owed || policy.is_due(running.writer.bytes(), running.last_snapshot_bytes);
                 if !due || running.saving.is_some() {
                     return;
                 }
@@ -400,7 +489,16 @@ impl World {
                 let delay = self.random.micros(100, 30_000);
                 self.schedule(delay, Happening::Save { process, incarnation });
             }
-            ExecutionEffect::Poisoned { .. } => {}
+            ExecutionEffect::Diverged { state, certificate } => {
+                // A disk that does not take it loses nothing that was promised.
+                let _ = keep_for_forensics(&mut one.disk, &one.identity, &state, &certificate);
+            }
+            ExecutionEffect::Poisoned { peer, what } => {
+                self.trace.say(self.now, || format!("      {process} was sent false state by {peer}: {what}"));
+                if correct {
+                    self.checker.poisoned(id.0, peer.0);
+                }
+            }
         }
     }
 
@@ -415,9 +513,15 @@ impl World {
         self.trace.event(self.now, [9, u64::from(process), certificate.sequence.0], &[], || {
             format!("{process} saves a snapshot of {}", certificate.sequence)
         });
-        let Ok(bytes) = save_snapshot(&mut running.snapshots, &state, &certificate) else { return self.crash(process) };
-        running.last_snapshot_bytes = bytes;
+        let saved = save_snapshot(&mut running.snapshots, &state, &certificate);
+        running.snapshot_owed = matches!(saved, Err(SnapshotError::Full(_)));
+        match saved {
+            Ok(bytes) => running.last_snapshot_bytes = bytes,
+            Err(SnapshotError::Full(_)) => return,
+            Err(_) => return self.crash(process),
+        }
         FromExecutor::Snapshot(certificate.sequence).tell(&mut running.replica, local);
+        self.order(process, Order::Saved(certificate.sequence));
         self.settle(process);
     }
 
@@ -430,11 +534,13 @@ impl World {
 
 fn describe(told: &FromExecutor) -> String {
     match told {
+        FromExecutor::Diverged(sequence) => format!("has another state at {sequence} than the certified one"),
         FromExecutor::Executed { sequence, checkpoint } => {
             format!("executed {sequence}{}", checkpoint.map_or_else(String::new, |digest| format!(", state {}", digest.short())))
         }
         FromExecutor::Installed { sequence, .. } => format!("installed the state at {sequence}"),
         FromExecutor::TransferFailed => "a fetched state that is of no use".to_owned(),
+        FromExecutor::TransferStalled => "nobody who serves the state".to_owned(),
         FromExecutor::SnapshotStarted(sequence) => format!("begun a snapshot of {sequence}"),
         FromExecutor::Snapshot(sequence) => format!("a snapshot of {sequence}"),
     }
@@ -443,7 +549,9 @@ fn describe(told: &FromExecutor) -> String {
 /// What a liar does, or the faults of others, may be told; that a replica itself is at its end may not happen.
 const fn is_about_itself(alarm: Alarm) -> bool {
     match alarm {
-        Alarm::Diverged(_) | Alarm::ReplayDiffers(_) | Alarm::TooManyFaults(_) => true,
-        Alarm::TwoCheckpoints(..) | Alarm::ProposalContradictsCommitted(_) | Alarm::NoStableCheckpoint(_) => false,
+        Alarm::Diverged(_) | Alarm::ReplayDiffers(_) | Alarm::TooManyFaults(_) | Alarm::RolledBack(_) => true,
+        Alarm::TwoCheckpoints(..) | Alarm::ProposalContradictsCommitted(_) | Alarm::NoStableCheckpoint(_) | Alarm::NoBase(_) => {
+            false
+        }
     }
 }

@@ -2,14 +2,20 @@ use crate::checks::{Invariant, Violation};
 use crate::options::Options;
 use crate::plan::{Loss, Plan};
 use crate::world::{Happening, World};
+use pbft_message::{Timestamp, View};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// Between two looks at what is costly to look at, in events.
 const INSPECTION: u64 = 64;
-/// Requests that every correct client sends once the faults have stopped.
+/// Requests that every correct client sends at least once the faults have stopped.
 const FRESH_REQUESTS: u64 = 2;
+/// And at most, if faults kept it from sending more before.
+const LATE_REQUESTS: u64 = 10;
+
+/// Views that it may take to meet, before a request has its f + 1.
+const MEETING: u64 = 1;
 
 /// What came of a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +36,8 @@ pub struct Outcome {
 pub fn run(seed: u64, options: &Options, in_words: bool) -> Outcome {
     let plan = Plan::draw(seed, options);
     let ids: Vec<u32> = (0..plan.replicas).collect();
-    let liars: BTreeSet<u32> = plan.liars.keys().copied().collect();
-    let mut world = World::new(seed, plan, &ids, |id| liars.contains(&id), in_words);
+    let faulty = plan.faulty();
+    let mut world = World::new(seed, plan, &ids, |id| faulty.contains(&id), in_words);
     guarded(seed, &mut world, live)
 }
 
@@ -48,7 +54,19 @@ pub fn guarded(seed: u64, world: &mut World, live: impl FnOnce(&mut World)) -> O
     Outcome { seed, hash: trace.hash(), events: trace.events(), violation, lines: trace.into_lines() }
 }
 
-fn live(world: &mut World) {
+pub fn live(world: &mut World) {
+    begin(world);
+    world.endure(world.plan.safety);
+    world.heal();
+    world.prove_liveness();
+    world.expect_evidence_everywhere();
+    world.rest_and_drill();
+    world.expect_just_audit();
+    world.checker.finish();
+}
+
+/// Everybody starts.
+pub fn begin(world: &mut World) {
     world.trace.say(Duration::ZERO, || format!("{:#?}", world.plan));
     world.keep_losses();
     for process in 0..world.processes.len() as u32 {
@@ -62,10 +80,7 @@ fn live(world: &mut World) {
     if !world.plan.safety.is_zero() {
         world.schedule(Duration::from_millis(100), Happening::Trouble);
     }
-    world.run_until(world.plan.safety);
-    world.heal();
-    world.prove_liveness();
-    world.checker.finish();
+    world.schedule_lapses();
 }
 
 impl World {
@@ -76,7 +91,14 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    fn inspect_now_and_then(&mut self) {
+    /// The faults go on until this time, or until all has been answered in spite of them.
+    fn endure(&mut self, end: Duration) {
+        while !self.are_clients_done() && self.step(end) {
+            self.inspect_now_and_then();
+        }
+    }
+
+    pub fn inspect_now_and_then(&mut self) {
         if !self.trace.events().is_multiple_of(INSPECTION) {
             return;
         }
@@ -87,12 +109,14 @@ impl World {
         }
     }
 
-    /// The correct replicas that are connected.
+    /// The replicas that are connected and correct, or made to follow again.
     fn core(&self) -> impl Iterator<Item = &crate::process::Process> {
-        self.processes.iter().filter(|process| process.correct && !self.plan.lost.contains_key(&process.id.0))
+        self.processes
+            .iter()
+            .filter(|process| (process.correct || process.is_mended) && !self.plan.lost.contains_key(&process.id.0))
     }
 
-    fn are_clients_done(&self) -> bool {
+    pub fn are_clients_done(&self) -> bool {
         self.clients.iter().all(|client| client.lies || (client.left == 0 && client.session.in_flight() == 0))
     }
 
@@ -101,17 +125,59 @@ impl World {
     fn patience(&self) -> Duration {
         let views = self.authenticator.genesis().weak_quorum() as u32 + 1;
         let timing = &self.plan.timing;
-        (timing.max_timeout * 2 + timing.resend * 2) * views + Duration::from_secs(8)
+        let round_trip = Duration::from_micros(self.plan.healed_delay.1) * 2;
+        (timing.max_timeout * 2 + timing.resend * 2 + round_trip) * views + Duration::from_secs(8)
     }
 
     /// With the network whole, all is answered, all meet in one view, and all have one state.
     pub fn prove_liveness(&mut self) {
+        let slow = self.network.is_slow();
+        self.count_views_anew();
         for client in 0..self.clients.len() as u32 {
-            if !self.clients[client as usize].lies {
-                self.clients[client as usize].left += FRESH_REQUESTS;
+            let calm = self.plan.safety.is_zero();
+            let one = &mut self.clients[client as usize];
+            if !one.lies {
+                let most = if slow { FRESH_REQUESTS } else { LATE_REQUESTS };
+                one.left = if calm { one.left } else { one.left.min(most) } + FRESH_REQUESTS;
                 self.think(client);
             }
         }
+        if !self.are_answered() {
+            return;
+        }
+        if self.plan.lone_client {
+            self.confine_a_client();
+            self.clients[0].left += 1;
+            self.think(0);
+            if !self.are_answered() {
+                return;
+            }
+        }
+        let deadline = self.now + self.patience();
+        while !self.are_even() {
+            if !self.step(deadline) {
+                return self.stuck(if self.do_views_meet() { Invariant::LaggardsCatchUp } else { Invariant::ViewsMeet });
+            }
+        }
+        // Where four requests fill the queue, one may be turned away for longer than its time.
+        if self.plan.is_faultless() && self.plan.value_bytes == 0 {
+            self.expect_quiet();
+        }
+    }
+
+    /// A cluster that is well comes to rest, and goes through some drills.
+    fn rest_and_drill(&mut self) {
+        if self.is_sound() {
+            self.network.join_all();
+            self.clients.iter_mut().filter(|client| client.lies).for_each(|client| client.left = 0);
+            self.calm_down();
+            self.expect_rest();
+            self.drill();
+        }
+    }
+
+    /// Until all is answered. From time to time something must be.
+    fn are_answered(&mut self) -> bool {
         let mut deadline = self.now + self.patience();
         let mut waiting = self.unanswered();
         while !self.are_clients_done() {
@@ -122,26 +188,45 @@ impl World {
                 deadline = self.now + self.patience();
             }
             if !goes_on {
-                return self.stuck(Invariant::RequestsAreAnswered);
+                self.stuck(Invariant::RequestsAreAnswered);
+                return false;
             }
         }
-        let deadline = self.now + self.patience();
-        while !self.are_even() {
-            if !self.step(deadline) {
-                return self.stuck(if self.do_views_meet() { Invariant::LaggardsCatchUp } else { Invariant::ViewsMeet });
-            }
-        }
-        if self.plan.is_faultless() {
-            self.expect_quiet();
-        }
+        true
     }
 
     fn expect_quiet(&mut self) {
         let replicas = || self.processes.iter().filter_map(|one| one.running.as_ref()).map(|running| &running.replica);
-        let changes: u64 = replicas().map(|replica| replica.view_change_count()).sum();
+        let changes = self.checker.presses();
         let evidence: usize = replicas().map(|replica| replica.evidence().len()).sum();
         if changes > 0 || evidence > 0 {
-            self.checker.fail(Invariant::QuietWithoutFaults, || format!("{changes} view changes, {evidence} pieces of evidence"));
+            self.checker.fail(Invariant::QuietWithoutFaults, || {
+                format!("{changes} suspicions or view changes, {evidence} pieces of evidence")
+            });
+        }
+    }
+
+    /// The highest view that a replica of the core wants or is in.
+    pub fn highest_view(&self) -> View {
+        self.core().filter_map(|process| process.running.as_ref()).map(|running| running.replica.view()).max().unwrap_or(View(0))
+    }
+
+    /// Views that went by so far are nobody's fault: there were faults; or, with a log that was full, a quorum needed a replica
+    /// whose state had to be fetched first.
+    pub fn count_views_anew(&mut self) {
+        let view = self.checker.highest_view();
+        self.asked_in.values_mut().for_each(|asked_in| *asked_in = view);
+    }
+
+    /// A request is answered: once the faults have stopped few views may have gone by since.
+    pub fn count_views(&mut self, client: u32, timestamp: Timestamp) {
+        let Some(asked_in) = self.asked_in.remove(&(client, timestamp)) else { return };
+        let most = self.authenticator.genesis().weak_quorum() as u64 + MEETING;
+        let views = self.checker.highest_view().0.saturating_sub(asked_in.0);
+        if self.healed && !self.network.is_slow() && views > most {
+            self.checker.fail(Invariant::FewViewsAreNeeded, || {
+                format!("request {} of client {client} took {views} views, where {most} are enough", timestamp.0)
+            });
         }
     }
 
@@ -151,13 +236,14 @@ impl World {
     }
 
     /// All of the core are in one view, have executed the same, and have the same stable checkpoint, the last one there is.
-    fn are_even(&self) -> bool {
+    pub fn are_even(&self) -> bool {
         let interval = self.plan.parameters.checkpoint_interval;
         let mut standings = self.core().map(|process| {
             let replica = &process.running.as_ref()?.replica;
             let executed = process.running.as_ref()?.execution.executed();
             let (low, settled) = (replica.low_watermark(), executed == replica.executed());
-            (settled && executed >= low && executed.above(low) < interval).then_some((executed, low))
+            let silent = !process.is_learner && replica.silence().is_some();
+            (settled && !silent && executed >= low && executed.above(low) < interval).then_some((executed, low))
         });
         let Some(Some(first)) = standings.next() else { return false };
         standings.all(|standing| standing == Some(first)) && self.do_views_meet()
@@ -172,7 +258,7 @@ impl World {
         entered.len() == 1 && waiting < self.authenticator.genesis().weak_quorum()
     }
 
-    fn stuck(&mut self, invariant: Invariant) {
+    pub fn stuck(&mut self, invariant: Invariant) {
         let stand = |process: &crate::process::Process| match &process.running {
             None => format!("{}: down", process.id),
             Some(running) => format!(

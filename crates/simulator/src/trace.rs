@@ -19,11 +19,11 @@ impl Trace {
         for number in [now.as_micros() as u64, bytes.len() as u64].into_iter().chain(numbers) {
             self.mix(number);
         }
-        // The first and last bytes hold types and signatures: they differ where messages do.
-        for part in bytes.chunks(8).take(4).chain(bytes.rchunks(8).take(8)) {
-            let mut number = [0; 8];
-            number[..part.len()].copy_from_slice(part);
-            self.mix(u64::from_le_bytes(number));
+        let (words, rest) = bytes.as_chunks();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        for word in words.iter().chain([&last]) {
+            self.mix(u64::from_le_bytes(*word));
         }
         self.say(now, line);
     }

@@ -91,6 +91,8 @@ impl TwinsScenario {
         }
         world.heal();
         world.prove_liveness();
+        world.expect_evidence_everywhere();
+        world.expect_just_audit();
         world.checker.finish();
     }
 
@@ -128,14 +130,20 @@ impl TwinsScenario {
             },
             timing: Timing::default(),
             snapshot_bytes: 64 << 10,
+            transfer_bytes_per_second: 32 << 20,
             segment_bytes: 16 << 10,
             liars: BTreeMap::new(),
+            lapses: BTreeMap::new(),
             lost: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             clients: CLIENTS,
             lying_clients: 0,
             requests: 0,
             in_flight: 8,
             operations: 1,
+            value_bytes: 0,
+            lone_client: false,
+            healed_delay: Network::calm().delay,
             keys: 3,
             think_micros: 4000,
             network: Network::calm(),

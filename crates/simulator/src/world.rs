@@ -6,7 +6,8 @@ use crate::process::Process;
 use crate::random::Random;
 use crate::trace::Trace;
 use pbft_message::{
-    Authenticator, ClientMessage, Message, ReplicaId, ReplicaMessage, Request, Signed, StateReply, VerifiedMessage, codec,
+    Authenticator, ClientMessage, Message, ReplicaId, ReplicaMessage, Request, RequestRefusal, Signed, StateReply, Timestamp,
+    VerifiedMessage, View, codec,
 };
 use pbft_protocol::Traffic;
 use pbft_replica::Order;
@@ -57,6 +58,10 @@ pub enum Happening {
         process: u32,
         incarnation: u64,
     },
+    /// A full disk has room again.
+    Room {
+        process: u32,
+    },
     /// A process's snapshot is to be written.
     Save {
         process: u32,
@@ -71,6 +76,18 @@ pub enum Happening {
     /// A client sends its next request.
     Think {
         client: u32,
+    },
+    /// Of a replica's disk.
+    Copy {
+        process: u32,
+    },
+    /// A replica forgets.
+    Lapse {
+        process: u32,
+    },
+    /// Somebody looks after a replica that halted.
+    Operator {
+        process: u32,
     },
     /// Something befalls the environment.
     Trouble,
@@ -94,6 +111,10 @@ pub struct World {
     timeouts_at_once: u32,
     /// The faults have stopped.
     pub healed: bool,
+    /// The highest view of a correct replica when each request was sent that is not answered, or when the faults stopped.
+    pub asked_in: BTreeMap<(u32, Timestamp), View>,
+    /// What of correct replicas' messages is lost.
+    pub withheld: Option<fn(&Message) -> bool>,
 }
 
 impl World {
@@ -102,7 +123,7 @@ impl World {
         let mut random = Random::new(seed);
         let genesis = crate::cluster::genesis(&plan);
         let authenticator = Authenticator::with_memory(genesis, 1 << 16);
-        let checker = Checker::new(&authenticator, (0..plan.replicas).map(|id| !lies(id)));
+        let checker = Checker::new(&authenticator, &plan.limits, (0..plan.replicas).map(|id| !lies(id)));
         let mut processes: Vec<Process> = ids.iter().map(|id| Process::new(*id, !lies(*id), &plan, &authenticator)).collect();
         for process in &mut processes {
             let seed = random.next();
@@ -130,6 +151,8 @@ impl World {
             serial: 0,
             timeouts_at_once: 0,
             healed: false,
+            withheld: None,
+            asked_in: BTreeMap::new(),
         }
     }
 
@@ -177,13 +200,12 @@ impl World {
         let one = &mut self.processes[process as usize];
         let local = one.now(now);
         let Some(running) = &mut one.running else { return };
-        if running.replica.poll_timeout().is_some_and(|deadline| deadline <= local.monotonic) {
+        if !running.held_up && running.replica.poll_timeout().is_some_and(|deadline| deadline <= local.monotonic) {
             running.replica.handle_timeout(local);
         }
-        let effect = running.execution.handle_timeout(local.monotonic);
-        if let Some(effect) = effect {
-            self.execution_effect(process, effect);
-        }
+        // The disk failed under what is fetched: the process ends.
+        let Ok(effects) = running.execution.handle_timeout(local.monotonic) else { return self.crash(process) };
+        effects.into_iter().for_each(|effect| self.execution_effect(process, effect));
         self.settle(process);
     }
 
@@ -196,8 +218,12 @@ impl World {
                 if self.hold_if_paused(process, || Happening::PeerUp { process, peer }) {
                     return;
                 }
-                let local = self.processes[process as usize].now(self.now);
-                if let Some(running) = &mut self.processes[process as usize].running {
+                let one = &mut self.processes[process as usize];
+                let local = one.now(self.now);
+                if let Some(running) = &mut one.running {
+                    if one.correct {
+                        self.checker.connected(one.id.0, peer.0, &running.replica);
+                    }
                     running.replica.handle_peer_up(local, peer);
                     self.settle(process);
                 }
@@ -211,7 +237,11 @@ impl World {
             Happening::Save { process, incarnation } => self.on_save(process, incarnation),
             Happening::Start { process } => self.start(process),
             Happening::Resume { process } => self.resume(process),
+            Happening::Room { process } => self.processes[process as usize].disk.leave_room(None),
             Happening::Think { client } => self.submit(client),
+            Happening::Copy { process } => self.on_copy(process),
+            Happening::Lapse { process } => self.on_lapse(process),
+            Happening::Operator { process } => self.on_operator(process),
             Happening::Trouble => self.trouble(),
         }
     }
@@ -246,18 +276,50 @@ impl World {
         if !running.throttle.admits(sender, &message, local.monotonic) {
             return;
         }
+        if !one.guarded && matches!(message, Message::Witness(_)) {
+            return;
+        }
+        if running.held_up && !matches!(message, Message::FetchState(_) | Message::State(_)) {
+            if matches!(message, Message::Evidence(_)) {
+                running.set_aside.push((from, bytes.clone()));
+            }
+            return;
+        }
         if one.outbound.is_some() {
             self.pass(to, Traffic::Received { from: sender, message: &message });
         }
         match self.authenticator.verify_message(sender, message.clone()) {
             Err(invalid) => self.expect_valid(says_truth, from, || format!("{}: {invalid}", message.name())),
             Ok(verified) => {
-                if self.processes[to as usize].correct {
-                    self.checker.accepted(self.processes[to as usize].id.0, &message);
+                let one = &self.processes[to as usize];
+                let (id, correct, guarded, takes_part) = (one.id.0, one.correct, one.guarded, one.takes_part());
+                let (mut lies, mut votes) = (Vec::new(), Vec::new());
+                if let (true, Some(running)) = (correct, &one.running) {
+                    self.checker.accepted(id, &message);
+                    if takes_part {
+                        self.checker.heard(id, &message);
+                        lies = self.checker.contradictions(id, &message, &running.replica);
+                        votes = self.checker.keeps(&message, &running.replica);
+                    }
                 }
-                self.take(to, sender, verified);
+                if let (true, Message::Witness(witness)) = (guarded, &message) {
+                    self.checker.witnessed(id, sender.0, witness);
+                }
+                let taken = self.take(to, sender, verified);
+                if let (true, true, Some(running)) = (correct, takes_part, &self.processes[to as usize].running) {
+                    self.checker.expect_accused(id, &lies, &running.replica);
+                    if taken {
+                        self.checker.took(id, &message, votes);
+                    }
+                }
             }
         }
+    }
+
+    /// The latest time of a batch that some correct replica may have accepted by now.
+    pub fn latest_proposal(&self) -> u64 {
+        let correct = self.processes.iter().filter(|process| process.correct);
+        correct.map(|process| process.latest_proposal(self.now)).max().unwrap_or(0)
     }
 
     fn expect_valid(&mut self, says_truth: bool, from: u32, what: impl FnOnce() -> String) {
@@ -266,20 +328,23 @@ impl World {
         }
     }
 
-    fn take(&mut self, to: u32, from: ReplicaId, message: VerifiedMessage) {
+    /// Whether its core took it in.
+    fn take(&mut self, to: u32, from: ReplicaId, message: VerifiedMessage) -> bool {
         match message {
             VerifiedMessage::FetchState(question) => self.order(to, Order::Fetch { from, question }),
             VerifiedMessage::State(reply) => self.order(to, Order::State { from, reply: Box::new(reply) }),
             message => {
                 let local = self.processes[to as usize].now(self.now);
-                let Some(running) = &mut self.processes[to as usize].running else { return };
+                let Some(running) = &mut self.processes[to as usize].running else { return false };
                 let result = running.replica.handle_message(local, from, message);
                 if let Err(rejection) = result {
                     self.trace.say(self.now, || format!("      {to} rejects it: {rejection}"));
                 }
                 self.settle(to);
+                return result.is_ok();
             }
         }
+        false
     }
 
     fn on_asked(&mut self, client: u32, to: u32, bytes: &Rc<[u8]>) {
@@ -294,6 +359,7 @@ impl World {
         let verified = self.authenticator.verify_requests(vec![request]).pop();
         let view = running.replica.view();
         let refusal = match verified {
+            Some(Ok(_)) if running.held_up => Some(RequestRefusal::Busy { retry_after_ms: 1000 }),
             Some(Ok(request)) => running.replica.handle_request(local, request).err(),
             Some(Err(refusal)) => Some(refusal),
             None => None,
@@ -310,10 +376,11 @@ impl World {
         let Ok(message) = codec::decode::<ReplicaMessage>(bytes) else { return };
         self.clients[client as usize].session.handle_message(self.now, from, message);
         self.settle_client(client);
+        self.check_session(client);
     }
 
     /// Sends the client's next request, if it has one.
-    fn submit(&mut self, id: u32) {
+    pub fn submit(&mut self, id: u32) {
         let now = self.now;
         let client = &mut self.clients[id as usize];
         client.thinking = false;
@@ -335,6 +402,7 @@ impl World {
         let Ok(timestamp) = client.session.submit(now, wall, operations) else { return };
         let name = client.name;
         self.checker.client_asked(name, timestamp, now);
+        self.asked_in.insert((id, timestamp), self.checker.highest_view());
         self.trace.say(now, || format!("client {id} asks {}", timestamp.0));
         self.settle_client(id);
     }
@@ -357,9 +425,24 @@ impl World {
             let now = self.now;
             self.trace.say(now, || format!("client {id} has its answer to {}", completed.timestamp.0));
             self.checker.client_answered(&completed, now);
+            self.count_views(id, completed.timestamp);
         }
         self.client_wakes[id as usize] = self.clients[id as usize].session.poll_timeout();
         self.think(id);
+    }
+
+    /// It believes in no view that nobody correct is in, and asks again in time (R2).
+    fn check_session(&mut self, client: u32) {
+        let session = &self.clients[client as usize].session;
+        let highest = self.checker.highest_view();
+        let (view, wakes) = (session.view(), session.poll_timeout());
+        if view > highest {
+            self.checker.fail(Invariant::AnswersAreRight, || format!("client {client} believes in view {view}"));
+        }
+        let latest = self.now + pbft_protocol::session::Settings::default().retry_max;
+        if wakes.is_some_and(|wakes| wakes > latest) {
+            self.checker.fail(Invariant::RequestsAreAnswered, || format!("client {client} does not ask again before {wakes:?}"));
+        }
     }
 
     /// Lets the client send again soon.

@@ -2,7 +2,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The header has no valid checksum or is of another kind of file.
-    #[error("the header is not valid")]
+    #[error("the header is damaged, or this is another kind of file")]
     Header,
     /// The header is valid but belongs to a file of another name.
     #[error("the header belongs to a file of another name")]

@@ -3,7 +3,7 @@
 mod file;
 mod memory;
 
-pub use file::{FileDisk, LockError};
+pub use file::{DiskWork, FileDisk, LockError};
 pub use memory::{MemoryDisk, Unsynced};
 
 use std::io;
@@ -17,9 +17,8 @@ pub trait Disk {
     fn size(&mut self, file: &str) -> Result<u64, DiskError>;
     /// Up to `length` bytes from `offset`: fewer, or none, where the file ends before.
     fn read_at(&mut self, file: &str, offset: u64, length: u64) -> Result<Vec<u8>, DiskError>;
-    /// Creates a file of `size` zeros, written and not merely reserved, so that later syncs need not update metadata.
-    /// It replaces a file of that name.
-    fn create(&mut self, file: &str, size: u64) -> Result<(), DiskError>;
+    /// Creates an empty file. It replaces a file of that name.
+    fn create(&mut self, file: &str) -> Result<(), DiskError>;
     /// Writes bytes from `offset` on; the file grows where they end beyond it.
     fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError>;
     /// Makes the file's content durable (fdatasync).
@@ -48,6 +47,11 @@ impl DiskError {
     pub(crate) fn new(operation: &'static str, file: &str, source: io::Error) -> Self {
         Self { operation, file: file.to_owned(), source }
     }
+
+    /// There is no room: for the disk, or for this user.
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
 }
 
 /// The name under which the directory itself stands in errors.
@@ -63,8 +67,8 @@ impl<D: Disk> Disk for &mut D {
     fn read_at(&mut self, file: &str, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
         (**self).read_at(file, offset, length)
     }
-    fn create(&mut self, file: &str, size: u64) -> Result<(), DiskError> {
-        (**self).create(file, size)
+    fn create(&mut self, file: &str) -> Result<(), DiskError> {
+        (**self).create(file)
     }
     fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         (**self).write_at(file, offset, bytes)

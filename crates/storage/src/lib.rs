@@ -8,13 +8,17 @@
 
 mod damage;
 mod disk;
+mod fail_point;
+mod fetched;
 mod fields;
 mod identity;
 mod journal;
 mod snapshots;
 
 pub use damage::Damage;
-pub use disk::{Disk, DiskError, FileDisk, LockError, MemoryDisk, Unsynced};
+pub use disk::{Disk, DiskError, DiskWork, FileDisk, LockError, MemoryDisk, Unsynced};
+pub use fail_point::fail_point;
+pub use fetched::FetchedChunks;
 pub use identity::Identity;
-pub use journal::{CreateError, Journal, JournalError, OpenError, SEGMENT_SIZE, TornTail};
-pub use snapshots::{Snapshot, SnapshotError, Snapshots};
+pub use journal::{CreateError, Journal, JournalError, OpenError, Place, SEGMENT_SIZE, Summary, TornTail};
+pub use snapshots::{Snapshot, SnapshotError, SnapshotReader, Snapshots, write_snapshot};

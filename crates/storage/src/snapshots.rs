@@ -1,11 +1,17 @@
 //! Snapshots of the state at a sequence number, each a file of its own (R9).
 
 mod format;
+mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use reader::SnapshotReader;
+
 use crate::{Damage, Disk, DiskError, Identity};
-use format::{Everything, Header, Unreadable};
+use format::{Everything, Header};
+
+/// Between two syncs of a snapshot that is being written.
+const UNSYNCED_BYTES: usize = 16 << 20;
 
 /// The snapshots of one replica: files `snapshot-<sequence, 20 digits>.bin`.
 ///
@@ -51,9 +57,7 @@ pub enum SnapshotError {
         supported: u32,
     },
     /// The file is not what was saved.
-    #[error(
-        "{file}, offset {offset}: {damage}. Check the disk; an older snapshot, or one from the other replicas, can take its place"
-    )]
+    #[error("{file}, offset {offset}: {damage}")]
     Damaged {
         /// The file.
         file: String,
@@ -68,6 +72,9 @@ pub enum SnapshotError {
         /// The sequence number of the snapshot that was to be saved.
         sequence: u64,
     },
+    /// There is no room for it. What was written of it is removed; the others are as they were.
+    #[error("the disk is full, no snapshot was saved: {0}")]
+    Full(DiskError),
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -84,29 +91,26 @@ impl<D: Disk> Snapshots<D> {
         Ok(Self { disk, identity: *identity })
     }
 
+    /// The snapshots of a replica, to be read only: nothing is removed.
+    pub const fn of(disk: D, identity: &Identity) -> Self {
+        Self { disk, identity: *identity }
+    }
+
     /// Saves a snapshot durably, one chunk in memory at a time. It replaces one at the same sequence number.
     pub fn save(&mut self, sequence: u64, header: &[u8], chunks: impl IntoIterator<Item = Vec<u8>>) -> Result<(), SnapshotError> {
-        let too_large = || SnapshotError::TooLarge { sequence };
-        let file = format::temporary_name(sequence);
-        self.disk.create(&file, 0)?;
-        let mut end = format::HEADER as u64;
-        let mut everything = Everything::new();
-        let mut written = 0u32;
-        let blob_and_chunks = std::iter::once(header.to_vec()).chain(chunks);
-        for chunk in blob_and_chunks {
-            let mut bytes = format::chunk_header(&chunk).ok_or_else(too_large)?.to_vec();
-            bytes.extend_from_slice(&chunk);
-            self.disk.write_at(&file, end, &bytes)?;
-            everything.add(&chunk);
-            end = end.saturating_add(bytes.len() as u64);
-            written = written.checked_add(1).ok_or_else(too_large)?;
+        let chunks = chunks.into_iter().map(Ok);
+        write_snapshot(&mut self.disk, &format::name(sequence), (&self.identity, sequence), header, chunks)
+    }
+
+    /// Takes over a snapshot of any replica of the same cluster, as this replica's own. It replaces one at the same sequence
+    /// number.
+    pub fn adopt<F: Disk>(&mut self, mut other: SnapshotReader<F>) -> Result<(), SnapshotError> {
+        if other.identity().cluster != self.identity.cluster {
+            return Err(other.foreign());
         }
-        let header = Header { identity: self.identity, sequence, chunks: written.saturating_sub(1) };
-        self.disk.write_at(&file, 0, &header.encode())?;
-        self.disk.write_at(&file, end, everything.finish(&header).as_bytes())?;
-        self.disk.sync(&file)?;
-        self.disk.rename(&file, &format::name(sequence))?;
-        Ok(self.disk.sync_directory()?)
+        let (sequence, header) = (other.sequence(), other.header().to_vec());
+        let chunks = std::iter::from_fn(|| other.next_chunk().transpose());
+        write_snapshot(&mut self.disk, &format::name(sequence), (&self.identity, sequence), &header, chunks)
     }
 
     /// The sequence numbers of all snapshots, ascending. Their content is not looked at.
@@ -123,22 +127,15 @@ impl<D: Disk> Snapshots<D> {
     /// The snapshot at this sequence number.
     pub fn load(&mut self, sequence: u64) -> Result<Snapshot, SnapshotError> {
         let file = format::name(sequence);
-        let header = self.read_header(&file)?;
-        if header.sequence != sequence {
+        let mut reader = SnapshotReader::open(&mut self.disk, &file)?;
+        if *reader.identity() != self.identity {
+            return Err(reader.foreign());
+        }
+        if reader.sequence() != sequence {
             return Err(SnapshotError::Damaged { file, offset: 0, damage: Damage::Name });
         }
-        let mut end = format::HEADER as u64;
-        let mut everything = Everything::new();
-        let blob = self.read_chunk(&file, &mut end, &mut everything)?;
-        let mut chunks = Vec::new();
-        for _ in 0..header.chunks {
-            chunks.push(self.read_chunk(&file, &mut end, &mut everything)?);
-        }
-        let rest = self.disk.read_at(&file, end, (format::DIGEST as u64).saturating_add(1))?;
-        if rest != everything.finish(&header).as_bytes() {
-            return Err(SnapshotError::Damaged { file, offset: end, damage: Damage::Digest });
-        }
-        Ok(Snapshot { sequence, header: blob, chunks })
+        let chunks = std::iter::from_fn(|| reader.next_chunk().transpose()).collect::<Result<_, _>>()?;
+        Ok(Snapshot { sequence, header: reader.into_header(), chunks })
     }
 
     /// Removes all but the newest `count` snapshots.
@@ -148,31 +145,62 @@ impl<D: Disk> Snapshots<D> {
         }
         Ok(())
     }
+}
 
-    fn read_header(&mut self, file: &str) -> Result<Header, SnapshotError> {
-        let bytes = self.disk.read_at(file, 0, format::HEADER as u64)?;
-        let file = file.to_owned();
-        let header = match Header::decode(&bytes) {
-            Ok(header) => header,
-            Err(Unreadable::Format(found)) => return Err(SnapshotError::Format { file, found, supported: format::FORMAT }),
-            Err(Unreadable::Damaged) => return Err(SnapshotError::Damaged { file, offset: 0, damage: Damage::Header }),
-        };
-        if header.identity != self.identity {
-            return Err(SnapshotError::Foreign { file, found: header.identity });
+/// Writes a snapshot under a name of the caller's choice, durably, one chunk in memory at a time. `whose` and of which
+/// sequence number it is, stands in it. A file of that name is replaced at once or, at any error, not at all.
+pub fn write_snapshot<D: Disk>(
+    disk: &mut D,
+    file: &str,
+    whose: (&Identity, u64),
+    header: &[u8],
+    chunks: impl IntoIterator<Item = Result<Vec<u8>, SnapshotError>>,
+) -> Result<(), SnapshotError> {
+    let temporary = format::temporary_name(file);
+    match fill(disk, &temporary, whose, header, chunks) {
+        Err(SnapshotError::Disk(error)) if error.is_full() => {
+            if disk.list()?.contains(&temporary) {
+                disk.remove(&temporary)?;
+            }
+            return Err(SnapshotError::Full(error));
         }
-        Ok(header)
+        filled => filled?,
     }
+    disk.rename(&temporary, file)?;
+    Ok(disk.sync_directory()?)
+}
 
-    fn read_chunk(&mut self, file: &str, end: &mut u64, everything: &mut Everything) -> Result<Vec<u8>, SnapshotError> {
-        let header_length = format::CHUNK_HEADER as u64;
-        let header = self.disk.read_at(file, *end, header_length)?;
-        let length = format::chunk_length(&header).unwrap_or(0);
-        let chunk = self.disk.read_at(file, end.saturating_add(header_length), length)?;
-        if format::chunk_header(&chunk).is_none_or(|expected| expected != *header) {
-            return Err(SnapshotError::Damaged { file: file.to_owned(), offset: *end, damage: Damage::Chunk });
-        }
-        *end = end.saturating_add(header_length).saturating_add(length);
+fn fill<D: Disk>(
+    disk: &mut D,
+    file: &str,
+    (identity, sequence): (&Identity, u64),
+    header: &[u8],
+    chunks: impl IntoIterator<Item = Result<Vec<u8>, SnapshotError>>,
+) -> Result<(), SnapshotError> {
+    let too_large = || SnapshotError::TooLarge { sequence };
+    disk.create(file)?;
+    let mut end = format::HEADER as u64;
+    let mut everything = Everything::new();
+    let mut written = 0u32;
+    let mut unsynced = 0_usize;
+    let blob_and_chunks = std::iter::once(Ok(header.to_vec())).chain(chunks);
+    for chunk in blob_and_chunks {
+        let chunk = chunk?;
+        let mut bytes = format::chunk_header(&chunk).ok_or_else(too_large)?.to_vec();
+        bytes.extend_from_slice(&chunk);
+        disk.write_at(file, end, &bytes)?;
         everything.add(&chunk);
-        Ok(chunk)
+        end = end.saturating_add(bytes.len() as u64);
+        unsynced = unsynced.saturating_add(bytes.len());
+        // One sync of it all would hold up the journal's.
+        if unsynced >= UNSYNCED_BYTES {
+            disk.sync(file)?;
+            unsynced = 0;
+        }
+        written = written.checked_add(1).ok_or_else(too_large)?;
     }
+    let header = Header { identity: *identity, sequence, chunks: written.saturating_sub(1) };
+    disk.write_at(file, 0, &header.encode())?;
+    disk.write_at(file, end, everything.finish(&header).as_bytes())?;
+    Ok(disk.sync(file)?)
 }

@@ -65,6 +65,7 @@ fn status() -> Status {
         oldest_served: FIRST,
         prepared: bits.clone(),
         committed: bits,
+        asks: Some(7),
     }
 }
 

@@ -36,8 +36,9 @@ impl World {
     fn step(&mut self, input: &mut Input<'_>) {
         match input.byte() % 8 {
             0..=4 => self.write(input, false, None),
+            5 if input.byte().is_multiple_of(4) => self.seal(),
             5 => self.write(input, true, None),
-            6 => self.reopen(|_| 0, &[]),
+            6 => self.reopen(|_| false, &[]),
             _ => {
                 let (rebase, fails) = (input.byte().is_multiple_of(3), u64::from(input.byte() % 8));
                 self.write(input, rebase, Some(fails));
@@ -53,17 +54,25 @@ impl World {
             let operations = journal.disk_mut().operations();
             journal.disk_mut().fail_at(operations + fails);
         }
-        let result = if rebase { journal.rebase(&records) } else { journal.commit(&records) };
+        let result =
+            if rebase { journal.begin_base(&records).and_then(|()| journal.adopt_base()) } else { journal.commit(&records) };
         self.journal = Some(journal);
-        let after = if rebase { records } else { [self.written.clone(), records].concat() };
+        let both = [self.written.clone(), records.clone()].concat();
+        let after = if rebase { records } else { both.clone() };
         match result {
             Ok(()) => self.written = after,
             Err(JournalError::Disk(_)) => {
                 let keep: [u8; 8] = input.array();
-                let mut keep = keep.iter().cycle().map(|byte| if *byte > 250 { 512 } else { usize::from(*byte) });
-                self.reopen(move |_| keep.next().unwrap_or(0), &after);
+                let mut keep = keep.iter().cycle().map(|byte| *byte > 99);
+                self.reopen(move |_| keep.next().unwrap_or(false), &[after, both]);
             }
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn seal(&mut self) {
+        if self.journal.as_mut().expect("open").seal().is_err() {
+            self.reopen(|_| false, &[]);
         }
     }
 
@@ -82,20 +91,20 @@ impl World {
         self.written.iter().step_by(every).cloned().collect()
     }
 
-    /// A crash and a start. What was in flight may have been written or not.
-    fn reopen(&mut self, keep: impl FnMut(pbft_storage::Unsynced<'_>) -> usize, in_flight: &[Vec<u8>]) {
+    /// A crash and a start. What was in flight may have been written or not, or to one of these.
+    fn reopen(&mut self, keep: impl FnMut(pbft_storage::Unsynced<'_>) -> bool, in_flight: &[Vec<Vec<u8>>]) {
         let mut disk = self.journal.take().expect("open").into_disk();
         disk.crash(keep);
         let (opened, records) = open(disk);
         let (journal, _) = opened.expect("a crash damages nothing");
-        assert!(records == self.written || records == in_flight, "acknowledged records are missing, or others appear");
+        assert!(records == self.written || in_flight.contains(&records), "acknowledged records are missing, or others appear");
         self.journal = Some(journal);
         self.written = records;
     }
 
     fn damage(mut self, input: &mut Input<'_>) {
         let mut disk = self.journal.take().expect("open").into_disk();
-        disk.crash(|_| 0);
+        disk.crash(|_| false);
         let files = disk.list().expect("memory");
         let mut bytes = 0;
         while !input.is_empty() {
@@ -120,5 +129,5 @@ type Opened = Result<(Journal<MemoryDisk>, Option<pbft_storage::TornTail>), Open
 
 fn open(disk: MemoryDisk) -> (Opened, Vec<Vec<u8>>) {
     let mut records = Vec::new();
-    (Journal::open(disk, &identity(), |record| records.push(record.to_vec())), records)
+    (Journal::open(disk, &identity(), |_, record| records.push(record.to_vec())), records)
 }

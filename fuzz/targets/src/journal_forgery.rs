@@ -7,8 +7,9 @@ use crate::input::Input;
 use pbft_crypto::Digest;
 use pbft_storage::{Disk, Identity, Journal, MemoryDisk};
 
-const HEADER: usize = 168;
-const FRAME_HEADER: usize = 68;
+const SECTOR: usize = 512;
+const FRAME_HEADER: usize = 72;
+const MARKER: [u8; 16] = [9; 16];
 
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
@@ -23,15 +24,15 @@ pub fn run(data: &[u8]) {
         let content = if sealed { seal(&raw, number, &identity, &mut chain) } else { raw };
         bytes += content.len();
         let file = format!("journal-{number:08}.log");
-        disk.create(&file, 0).expect("memory");
+        disk.create(&file).expect("memory");
         disk.write_at(&file, 0, &content).expect("memory");
     }
     let mut passed = Vec::new();
-    let opened = within(8 * bytes + (64 << 10), || Journal::open(disk, &identity, |record| passed.push(record.to_vec())));
+    let opened = within(8 * bytes + (64 << 10), || Journal::open(disk, &identity, |_, record| passed.push(record.to_vec())));
     let Ok((journal, _)) = opened else { return };
     assert!(passed.iter().map(Vec::len).sum::<usize>() <= bytes, "more than there is");
     let mut again = Vec::new();
-    let (_, torn) = Journal::open(journal.into_disk(), &identity, |record| again.push(record.to_vec())).expect("as before");
+    let (_, torn) = Journal::open(journal.into_disk(), &identity, |_, record| again.push(record.to_vec())).expect("as before");
     assert_eq!((again, torn), (passed, None));
 }
 
@@ -46,13 +47,14 @@ fn seal(raw: &[u8], number: u64, identity: &Identity, chain: &mut (u64, Digest))
     while !input.is_empty() {
         frame(&mut input, chain, &mut frames);
     }
-    let size = if lie == 1 { input.number() } else { (HEADER + frames.len()) as u64 };
-    let mut header = b"PBFTJRNL\x01\0\0\0".to_vec();
+    let size = if lie == 1 { input.number() } else { (SECTOR + frames.len()) as u64 };
+    let mut header = b"PBFTJRNL\x02\0\0\0".to_vec();
     header.extend([alone.to_le_bytes(), base_frames.to_le_bytes()].concat());
     header.extend([number, size, 1024, first.0].map(u64::to_le_bytes).concat());
     header.extend([*first.1.as_bytes(), *identity.cluster.as_bytes(), *identity.owner.as_bytes()].concat());
-    header.extend([9; 16]);
+    header.extend(MARKER);
     header.extend(crc32c::crc32c(&header).to_le_bytes());
+    header.resize(SECTOR, u8::from(lie == 2));
     [header, frames].concat()
 }
 
@@ -67,14 +69,29 @@ fn frame(input: &mut Input<'_>, chain: &mut (u64, Digest), out: &mut Vec<u8>) {
     let digest = Digest::of("pbft journal frame", &[chain.1.as_bytes(), &payload]);
     let records = if lie == 22 { u32::MAX } else { 1 };
     let length = if lie == 23 { u32::MAX } else { payload.len() as u32 };
-    let mut frame = vec![9; 16];
+    let sectors = (FRAME_HEADER + payload.len()).next_multiple_of(SECTOR);
+    let mut behind = payload;
+    behind.resize(sectors - FRAME_HEADER, 0);
+    let checksum = crc32c::crc32c(&behind);
+    let mut frame = MARKER.to_vec();
     frame.extend(counter.to_le_bytes());
     frame.extend([length.to_le_bytes(), records.to_le_bytes()].concat());
     frame.extend(digest.as_bytes());
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(&frame), &payload);
     frame.extend((if lie == 24 { !checksum } else { checksum }).to_le_bytes());
+    frame.extend(crc32c::crc32c(&frame).to_le_bytes());
     assert_eq!(frame.len(), FRAME_HEADER);
     *chain = (chain.0 + 1, digest);
-    out.extend([frame, payload].concat());
+    frame.extend(behind);
+    whiten(&mut frame);
+    if lie == 26 {
+        frame[SECTOR.min(sectors - SECTOR)..].fill(0);
+    }
+    out.extend(frame);
     out.extend(vec![0; usize::from(lie == 25)]);
+}
+
+fn whiten(sectors: &mut [u8]) {
+    let piece = |number: u8| *Digest::of("pbft journal pad", &[&MARKER, &[number]]).as_bytes();
+    let pad: Vec<u8> = (0..16).flat_map(piece).collect();
+    sectors.iter_mut().zip(pad.iter().cycle()).for_each(|(byte, pad)| *byte ^= pad);
 }

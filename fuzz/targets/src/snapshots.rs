@@ -29,7 +29,7 @@ fn identity() -> Identity {
 fn load(content: Vec<u8>) {
     let bytes = content.len();
     let mut disk = MemoryDisk::default();
-    disk.create(FILE, 0).expect("memory");
+    disk.create(FILE).expect("memory");
     disk.write_at(FILE, 0, &content).expect("memory");
     let mut snapshots = Snapshots::open(disk, &identity()).expect("memory");
     if let Ok(Some(snapshot)) = within(4 * bytes + (64 << 10), || snapshots.load_newest()) {

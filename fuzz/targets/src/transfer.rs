@@ -4,9 +4,12 @@
 use crate::allocation::within;
 use crate::cluster::{CHECKPOINT_INTERVAL, Cluster, cluster};
 use crate::input::Input;
+use pbft_crypto::Digest;
 use pbft_message::*;
-use pbft_protocol::execution::{Executor, FrozenState, Ordered, Progress, Transfer};
+use pbft_protocol::execution::{Executor, FrozenState, Ordered, Transfer};
 use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -86,8 +89,10 @@ const MEMORY: usize = 4 << 20;
 pub fn run(data: &[u8]) {
     let mut source = source();
     let target = source.certificates[usize::from(data.first().is_some_and(|byte| byte % 2 == 1))].clone();
-    let local = data.first().filter(|byte| **byte % 4 > 1).map(|_| source.frozen().0);
-    let mut run = Run { transfer: Transfer::new(target, (1..4).map(ReplicaId).collect(), local), now: Duration::ZERO, asked: None };
+    let nothing = || Executor::new(cluster().genesis.clone(), Chunks::default()).local();
+    let local = if data.first().is_some_and(|byte| byte % 4 > 1) { source.frozen().0 } else { nothing() };
+    let transfer = Transfer::new(target, (1..4).map(ReplicaId), local, BTreeSet::new());
+    let mut run = Run { transfer, now: Duration::ZERO, asked: VecDeque::new(), kept: BTreeMap::new() };
     let mut input = Input(data.get(1..).unwrap_or_default());
     within(MEMORY + 16 * data.len(), || run.all(&mut source, &mut input));
 }
@@ -95,67 +100,75 @@ pub fn run(data: &[u8]) {
 struct Run {
     transfer: Transfer,
     now: Duration,
-    asked: Option<(ReplicaId, FetchState)>,
+    /// Questions without an answer.
+    asked: VecDeque<(ReplicaId, FetchState)>,
+    kept: BTreeMap<Digest, Vec<u8>>,
 }
 
 impl Run {
     fn all(&mut self, source: &mut Source, input: &mut Input<'_>) {
         while !input.is_empty() {
-            if self.step(source, input) {
+            self.step(source, input);
+            if self.is_over(source) {
                 return;
             }
         }
         for _ in 0..64 {
-            if self.answer(source, |_| {}) {
+            self.answer(source, |_| {});
+            if self.is_over(source) {
                 return;
             }
         }
         panic!("honest answers do not complete the transfer");
     }
 
-    /// Whether the transfer is complete.
-    fn step(&mut self, source: &mut Source, input: &mut Input<'_>) -> bool {
+    fn step(&mut self, source: &mut Source, input: &mut Input<'_>) {
         match input.byte() % 8 {
-            0 => return self.answer(source, |_| {}),
-            1..=3 => return self.answer(source, |reply| spoil(input, reply)),
+            0 => self.answer(source, |_| {}),
+            1..=3 => self.answer(source, |reply| spoil(input, reply)),
             4 => self.now += Duration::from_millis(u64::from(input.byte()) * 50),
             5 => self.transfer.retarget(source.certificates[input.below(2)].clone()),
             6 => {
                 let from = ReplicaId(u32::from(input.byte() % 5));
                 let sequence = SequenceNumber(u64::from(input.byte() % 3) * CHECKPOINT_INTERVAL);
                 let newest = SequenceNumber(input.number());
-                return self.take(source, from, StateReply::Gone { sequence, newest });
+                self.take(from, StateReply::Gone { sequence, newest });
             }
             _ => {
                 let length = usize::from(input.u16());
-                let from = self.asked.as_ref().map_or(ReplicaId(1), |(peer, _)| *peer);
+                let from = self.asked.front().map_or(ReplicaId(1), |(peer, _)| *peer);
                 if let Ok(reply) = codec::decode(input.take(length)) {
-                    return self.take(source, from, reply);
+                    self.take(from, reply);
                 }
             }
         }
-        false
     }
 
-    fn answer(&mut self, source: &mut Source, spoil: impl FnOnce(&mut StateReply)) -> bool {
-        let asked = self.transfer.poll(self.now).or_else(|| {
+    fn answer(&mut self, source: &mut Source, spoil: impl FnOnce(&mut StateReply)) {
+        self.asked.extend(std::iter::from_fn(|| self.transfer.poll(self.now)));
+        if self.asked.is_empty() {
             self.now = self.transfer.poll_timeout().map_or(self.now, |at| at.max(self.now));
-            self.transfer.poll(self.now)
-        });
-        self.asked = asked.or(self.asked.take());
-        let Some((peer, question)) = self.asked.clone() else { return false };
+            self.asked.extend(std::iter::from_fn(|| self.transfer.poll(self.now)));
+        }
+        let Some((peer, question)) = self.asked.pop_front() else { return };
         let mut reply = source.executor.serve(&question);
         spoil(&mut reply);
-        self.take(source, peer, reply)
+        self.take(peer, reply);
     }
 
-    fn take(&mut self, source: &mut Source, from: ReplicaId, reply: StateReply) -> bool {
-        let Progress::Complete(installed) = self.transfer.handle(self.now, from, reply) else { return false };
+    fn take(&mut self, from: ReplicaId, reply: StateReply) {
+        self.kept.extend(self.transfer.handle(self.now, from, reply).chunks);
+    }
+
+    /// Whether the state is here; then it is the certified one.
+    fn is_over(&mut self, source: &Source) -> bool {
+        let read = |digest: &Digest| Ok::<_, Infallible>(self.kept.get(digest).cloned());
+        let Ok(Some(installed)) = self.transfer.finish(read) else { return false };
         let target = self.transfer.target();
         assert_eq!((installed.certificate(), installed.state().digest()), (target, target.digest));
         let (certified, _) = source.executor.frozen(target.sequence).expect("kept");
         let mut executor = Executor::new(cluster().genesis.clone(), Chunks::default());
-        executor.install(*installed).expect("a certified state can be installed");
+        executor.install(installed).expect("a certified state can be installed");
         let local = executor.local();
         assert_eq!((&local.state, local.service_leaves), (&certified.state, certified.service_leaves));
         assert!(local.clients_leaves == certified.clients_leaves, "another client table");

@@ -1,5 +1,5 @@
 use crate::{OBSERVER, all_is_well, replica};
-use pbft_tests::{Load, Network, Plan, Random};
+use pbft_tests::{Load, Network, Plan, Random, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_killed_at_random_under_load_lose_nothing() {
@@ -12,9 +12,8 @@ async fn replicas_killed_at_random_under_load_lose_nothing() {
         let victim = replica(random.below(4) as u32);
         network.kill(victim);
         load.goes_on(random.below(100) as usize).await;
-        network.start(victim);
         // Back before the next one goes: f is 1.
-        network.report_shows(&observer, victim, "is back in an active view", |report| report.active.then_some(())).await;
+        network.comes_back(&observer, victim).await;
         load.goes_on(random.below(40) as usize).await;
     }
     let history = load.finish().await;
@@ -70,11 +69,35 @@ async fn a_short_journal_survives_kills_and_restarts_from_snapshots() {
     load.goes_on(150).await;
     for _ in 0..5 {
         let victim = replica(random.below(4) as u32);
-        assert!(network.log(victim).contains("saved a snapshot"), "there is a snapshot to restart from");
+        let saved = async || network.log(victim).contains("saved a snapshot").then_some(());
+        eventually("there is a snapshot to restart from", saved).await;
         network.kill(victim);
-        network.start(victim);
-        network.report_shows(&observer, victim, "is back in an active view", |report| report.active.then_some(())).await;
+        network.comes_back(&observer, victim).await;
         load.goes_on(150).await;
+    }
+    let history = load.finish().await;
+    all_is_well(&network, &observer, history).await;
+}
+
+/// Hours of a cluster's bad luck: each cycle one replica is killed under load and comes back. `PBFT_KILL_CYCLES` says how many.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a thousand kills take half an hour"]
+async fn a_thousand_kills_under_load_lose_nothing() {
+    let cycles = std::env::var("PBFT_KILL_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(1000);
+    let mut random = Random::of_test(15);
+    let mut network = Network::started(&Plan::of(4).with_short_log()).await;
+    let observer = network.client(OBSERVER);
+    let mut load = Load::start(&network, 15);
+    for cycle in 0..cycles {
+        let victim = replica(random.below(4) as u32);
+        network.kill(victim);
+        load.goes_on(random.below(10) as usize).await;
+        network.comes_back(&observer, victim).await;
+        load.goes_on(random.below(20) as usize).await;
+        if cycle % 100 == 99 {
+            println!("{} kills", cycle + 1);
+            network.nobody_is_accused(&observer).await;
+        }
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;

@@ -1,7 +1,7 @@
 use crate::{OBSERVER, all_is_well_among, replica};
 use pbft_client::Client;
 use pbft_message::{EvidenceKind, ReplicaId, ReplicaReport, View};
-use pbft_tests::{Load, Network, Plan, eventually};
+use pbft_tests::{Load, Network, PATIENCE, Plan, eventually, eventually_within};
 
 /// All but the liar.
 fn honest(network: &Network, liar: ReplicaId) -> Vec<ReplicaId> {
@@ -58,7 +58,8 @@ async fn caught_as_primary(network: &mut Network, observer: &Client, liar: Repli
         }
         (holders == honest.len()).then_some(())
     };
-    eventually("all honest replicas hold evidence of two proposals", turn).await;
+    // It takes turns in which others are restarted, on a small machine ten seconds each.
+    eventually_within(4 * PATIENCE, "all honest replicas hold evidence of two proposals", turn).await;
 }
 
 async fn left_the_first_view(network: &Network, observer: &Client, liar: ReplicaId) {

@@ -4,13 +4,21 @@
 // As in the library: a failed step is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod amnesia;
 mod bad_input;
 mod catching_up;
 mod crashes;
+mod damage;
+mod doctor;
+mod fail_points;
+mod full_disk;
+mod http;
 mod liars;
 mod links;
+mod logs;
 mod normal;
 mod pauses;
+mod ports;
 mod requests;
 mod start;
 

@@ -1,6 +1,7 @@
 use crate::{OBSERVER, all_is_well, replica};
 use pbft_message::ReplicaReport;
 use pbft_tests::{Load, Network, Plan};
+use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_backup_is_not_missed_and_catches_up() {
@@ -30,6 +31,30 @@ async fn a_paused_primary_is_replaced_and_comes_back_as_a_backup() {
     let look = |report: &ReplicaReport| (report.active && report.view > view).then_some(());
     network.report_shows(&observer, primary, "entered the others' view", look).await;
     load.goes_on(50).await;
+    let history = load.finish().await;
+    all_is_well(&network, &observer, history).await;
+}
+
+/// What a connection to a peer that reads nothing may hold stays bounded (R19), and nobody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes over a minute"]
+async fn r19_a_replica_paused_for_a_minute_under_load_costs_the_others_nothing_and_catches_up() {
+    let mut network = Network::started(&Plan::of(4)).await;
+    let observer = network.client(OBSERVER);
+    let mut load = Load::start(&network, 23);
+    load.goes_on(500).await;
+    let before: Vec<u64> = (0..3).map(|id| network.memory(replica(id))).collect();
+    network.pause(replica(3));
+    let (paused_at, mut answered) = (Instant::now(), 0);
+    while paused_at.elapsed() < Duration::from_secs(60) {
+        load.goes_on(100).await;
+        answered += 100;
+    }
+    let after: Vec<u64> = (0..3).map(|id| network.memory(replica(id))).collect();
+    println!("{answered} requests in {:?}; memory before {before:?}, after {after:?}", paused_at.elapsed());
+    assert!(before.iter().zip(&after).all(|(before, after)| *after < before + (256 << 20)), "{before:?} {after:?}");
+    network.resume(replica(3));
+    load.goes_on(100).await;
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
 }

@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 use tokio::time::timeout;
 
 /// Configuration, keys or genesis.
-const CONFIGURATION: i32 = 3;
+pub const CONFIGURATION: i32 = 3;
 /// Input, output or port.
-const IO: i32 = 6;
+pub const IO: i32 = 6;
 
 /// A home on its own, to be spoilt.
 async fn home() -> (Network, PathBuf) {
@@ -24,14 +24,14 @@ async fn home() -> (Network, PathBuf) {
 }
 
 /// Runs a command that must end by itself: its exit code, and what it said.
-async fn ended(mut command: Command) -> (i32, String) {
+pub async fn ended(mut command: Command) -> (i32, String) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut command = tokio::process::Command::from(command);
     let output = timeout(PATIENCE, command.kill_on_drop(true).output()).await.expect("it refuses to start").unwrap();
     (output.status.code().expect("no signal ended it"), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn on(home: &Path, mut command: Command, arguments: &[&str]) -> Command {
+pub fn on(home: &Path, mut command: Command, arguments: &[&str]) -> Command {
     command.args(arguments).arg("--home").arg(home);
     command
 }
@@ -53,7 +53,7 @@ async fn refused_by_check(home: &Path, words: &[&str]) {
     assert_eq!(code, CONFIGURATION, "{message}");
 }
 
-fn rewrite_genesis(home: &Path, change: impl FnOnce(&mut Genesis)) -> Genesis {
+pub fn rewrite_genesis(home: &Path, change: impl FnOnce(&mut Genesis)) -> Genesis {
     let path = home.join("genesis.toml");
     let mut genesis: Genesis = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     change(&mut genesis);
@@ -78,7 +78,7 @@ async fn r16_an_empty_data_directory_is_refused() {
     let (_network, home) = home().await;
     fs::remove_dir_all(home.join("data")).unwrap();
     fs::create_dir(home.join("data")).unwrap();
-    refused(&home, CONFIGURATION, &["holds no journal", "must not vote"]).await;
+    refused(&home, CONFIGURATION, &["holds no journal", "must not vote", "--rejoin"]).await;
 }
 
 #[tokio::test]
@@ -192,6 +192,8 @@ async fn settings_that_contradict_each_other_are_refused_by_name() {
     let config = ReplicaConfig {
         replica: replica(0),
         listen: network.address(replica(0)),
+        listen_clients: None,
+        http: None,
         replicas: network.ids().into_iter().map(|id| network.address(id).to_string()).collect(),
         timing: TimingConfig::default(),
         limits: LimitsConfig::default(),
@@ -203,6 +205,8 @@ async fn settings_that_contradict_each_other_are_refused_by_name() {
     };
     write(|config| config.replica = ReplicaId(9));
     refused_by_check(&home, &["replica = 9 is not in the genesis"]).await;
+    write(|config| config.listen_clients = Some(config.listen));
+    refused_by_check(&home, &["listen and listen_clients must be different ports"]).await;
     write(|config| config.replicas.truncate(3));
     refused_by_check(&home, &["3 addresses", "4 replicas"]).await;
     write(|config| config.timing.heartbeat = config.timing.base_timeout);
@@ -257,12 +261,12 @@ async fn r16_a_damaged_journal_is_refused() {
     network.kill(id);
     let data = network.home(id).join("data");
     let names = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
-    let segment = names.into_iter().find(|path| path.to_string_lossy().contains("journal-")).expect("a segment");
+    let segment = names.into_iter().find(|path| path.to_string_lossy().ends_with(".log")).expect("a segment");
     let mut bytes = fs::read(&segment).unwrap();
     // In the first frames: valid ones follow.
-    bytes[400] ^= 1;
+    bytes[600] ^= 1;
     fs::write(&segment, bytes).unwrap();
-    refused(&network.home(id), IO, &["journal", "check the disk"]).await;
+    refused(&network.home(id), IO, &["journal-00000001.log, offset 512", "check the disk"]).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::world::{Liar, World, digest, id};
 use pbft_byzantine::Strategy;
 use pbft_crypto::Digest;
 use pbft_message::*;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Replica 0, primary of view 0.
@@ -116,6 +117,7 @@ fn a_window_racer_proposes_at_the_end_of_the_window_and_beyond() {
     assert_eq!(proposed(&mut liar, 1), [1, 16, 17, u64::MAX]);
     assert_eq!(proposed(&mut liar, 2), [2]);
     let status = Status {
+        asks: None,
         view: View(0),
         active: true,
         low_watermark: SequenceNumber(4),
@@ -191,4 +193,100 @@ fn the_mute_say_nothing_and_a_mute_primary_only_as_primary() {
     assert_eq!(primary.answers(replies()), []);
     assert_eq!(primary.tells(id(2), &change(2)), [change(2)]);
     assert_eq!(primary.answers(replies()).len(), 1);
+}
+
+#[test]
+fn a_usurper_proposes_for_another_primary_and_prepares_as_primary() {
+    let world = World::of(4);
+    let (batch, own) = (world.batch(&[0]), id(1));
+    let mut liar = Liar::new(&world, Strategy::Usurper, own);
+    let proposals = liar.hears(PRIMARY, &world.pre_prepare(0, 1, &batch));
+    assert_eq!(proposals.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [id(0), id(2), id(3)]);
+    for (_, proposal) in &proposals {
+        let Message::PrePrepare { header, .. } = proposal else { panic!("{proposal:?} is no proposal") };
+        let expected = PrePrepare { view: View(0), sequence: SequenceNumber(2), digest: batch.digest(), replica: own };
+        assert_eq!(**header, expected);
+        assert!(world.judges(own, proposal).is_err(), "only the primary proposes");
+        assert_eq!(Liar::new(&world, Strategy::Usurper, id(2)).hears(own, proposal), [], "it does not usurp a usurper");
+    }
+    let mut liar = Liar::new(&world, Strategy::Usurper, PRIMARY);
+    let proposal = world.pre_prepare(0, 1, &batch);
+    assert_eq!(liar.hears(id(2), &world.pre_prepare(0, 1, &batch)), [], "nobody proposes to its primary");
+    let told = liar.tells(id(2), &proposal);
+    assert_eq!(told, [proposal, world.prepare(0, 1, batch.digest(), PRIMARY)]);
+}
+
+#[test]
+fn a_time_racer_proposes_valid_batches_of_later_times() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::TimeRacer, PRIMARY);
+    let times = (1..40).map(|sequence| {
+        let proposal = world.pre_prepare(0, sequence, &world.batch(&[0]));
+        let told = liar.tells(id(1), &proposal);
+        assert_eq!(liar.tells(id(2), &proposal), told, "the same to all");
+        let (header, body) = valid(&world, &told[0]);
+        assert_eq!((header.sequence, header.digest), (SequenceNumber(sequence), body.digest()));
+        let Proposal::Valid(batch) = body else { panic!("{body:?}") };
+        batch.time().saturating_sub(world.batch(&[0]).time())
+    });
+    let times: std::collections::BTreeSet<u64> = times.collect();
+    assert_eq!(times.len(), 5);
+    assert!(times.contains(&0) && times.contains(&3_600_000_000));
+}
+
+/// The times and requests of what a liar makes of 40 proposals, each of one request.
+fn proposed(world: &World, liar: &mut Liar) -> Vec<Batch> {
+    let told = |sequence: u64| {
+        let sent = liar.tells(id(1), &world.pre_prepare(0, sequence, &world.batch(&[sequence % 3])));
+        let (header, Proposal::Valid(batch)) = valid(world, &sent[0]) else { panic!("it is no batch") };
+        assert_eq!((sent.len(), header.sequence, header.digest), (1, SequenceNumber(sequence), batch.digest()));
+        batch.into_inner()
+    };
+    (1..=40).map(told).collect()
+}
+
+#[test]
+fn r08_a_reorderer_orders_again_what_it_heard_and_what_bears_a_used_timestamp() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::Reorderer, PRIMARY);
+    let relayed = world.request(7, 1);
+    assert_eq!(liar.hears(id(1), &Message::Request(relayed.clone())), []);
+    let batches = proposed(&world, &mut liar);
+    assert!(batches.iter().all(|batch| (2..=4).contains(&batch.requests().len())));
+    assert!(batches.iter().filter(|batch| batch.requests().contains(&relayed)).count() > 5);
+    let twice = |batch: &&Batch| {
+        let requests: BTreeSet<_> = batch.requests().iter().map(|request| (request.client, request.timestamp)).collect();
+        requests.len() < batch.requests().len()
+    };
+    assert!(batches.iter().filter(twice).count() > 5);
+    let mut backup = Liar::new(&world, Strategy::Reorderer, id(1));
+    let prepare = world.prepare(0, 1, digest("one"), id(1));
+    assert_eq!(backup.tells(id(2), &prepare), [prepare]);
+}
+
+#[test]
+fn r08_a_stranger_signs_for_itself_what_another_asked_for() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::Stranger, PRIMARY);
+    for batch in proposed(&world, &mut liar) {
+        let [known, strange] = batch.requests() else { panic!("{batch:?} has other requests") };
+        assert_eq!((known.timestamp, &known.operations), (strange.timestamp, &strange.operations));
+        assert!(world.genesis().clients.iter().all(|client| client.signing_key != strange.client));
+    }
+}
+
+#[test]
+fn r04_a_malformed_batch_is_invalid_by_its_bytes_under_a_right_header() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::MalformedBatch, PRIMARY);
+    let mut reasons = BTreeSet::new();
+    for sequence in 1..=60 {
+        let told = liar.tells(id(1), &world.pre_prepare(0, sequence, &world.batch(&[0])));
+        let (header, Proposal::Invalid(invalid)) = valid(&world, &told[0]) else { panic!("it is a batch") };
+        assert_eq!(invalid.digest(), header.digest);
+        reasons.insert(invalid.reason().to_owned());
+    }
+    let rule = |words: &str| assert!(reasons.iter().any(|reason| reason.contains(words)), "{words}: {reasons:?}");
+    ["empty", "larger than", "without operations"].iter().for_each(|words| rule(words));
+    assert!(reasons.len() >= 5, "{reasons:?}");
 }

@@ -81,3 +81,51 @@ fn only_those_that_fall_silent_hold_back_what_they_do_not_lie_about() {
         assert!(expected.contains(&passed), "{}: {passed}", strategy.name());
     }
 }
+
+fn status() -> Status {
+    Status {
+        view: View(3),
+        active: true,
+        low_watermark: SequenceNumber(4),
+        executed: SequenceNumber(9),
+        oldest_served: SequenceNumber(2),
+        prepared: vec![0; 2],
+        committed: vec![0; 2],
+        asks: Some(5),
+    }
+}
+
+#[test]
+fn r23_a_status_liar_stands_anywhere_but_where_it_does_and_presses_for_views() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::StatusLiar, OWN);
+    let (mut lies, mut pressed) = (0, 0);
+    for _ in 0..100 {
+        let told = liar.tells(id(2), &Message::Status(status()));
+        let Message::Status(lie) = &told[0] else { panic!("no status leaves") };
+        assert_eq!(lie.asks, Some(5));
+        lies += usize::from(lie.executed == SequenceNumber(u64::MAX) && lie.oldest_served == SequenceNumber(0));
+        assert_ne!(*lie, status());
+        pressed += told[1..].iter().filter(|one| matches!(one, Message::Suspect { view } if *view >= View(3))).count();
+    }
+    assert!(lies > 20 && pressed > 20, "{lies} {pressed}");
+}
+
+#[test]
+fn r19_a_flooder_asks_many_times_over() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::Flooder, OWN);
+    let told = liar.tells(id(2), &Message::Status(status()));
+    assert_eq!((told.len(), &told[0]), (11, &Message::Status(status())));
+    assert!(told[1..].iter().all(|one| matches!(one, Message::Status(needy) if needy.executed == SequenceNumber(0))));
+    let prepare = world.prepare(0, 1, digest("one"), OWN);
+    assert_eq!(liar.tells(id(2), &prepare), [prepare]);
+    liar.now = std::time::Duration::from_secs(3);
+    let fetches = |told: Vec<Message>| {
+        let question = Message::FetchBody { digest: digest("one") };
+        told.iter().filter(|one| **one == question).count()
+    };
+    assert_eq!(fetches(liar.tells(id(2), &Message::Status(status()))), 0, "replica 0 comes first");
+    assert_eq!(fetches(liar.tells(id(0), &Message::Status(status()))), 800);
+    assert_eq!(fetches(liar.tells(id(0), &Message::Status(status()))), 0, "it rests");
+}

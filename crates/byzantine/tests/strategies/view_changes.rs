@@ -136,6 +136,25 @@ fn a_new_view_splitter_opens_the_view_twice_and_both_follow() {
     }
     assert_eq!(odd.view_changes.iter().map(|change| change.replica.0).collect::<Vec<_>>(), [0, 1, 3]);
     assert_eq!((even.pre_prepares.len(), odd.pre_prepares.len()), (2, 0));
+    let suspect = Message::Suspect { view: View(1) };
+    assert_eq!(liar.tells(id(3), &suspect), [suspect]);
+    let told: Vec<_> = (0..80).flat_map(|executed| liar.tells(id(3), &status(executed))).collect();
+    let given_away = told.iter().filter(|message| **message == new_view).count();
+    assert!(told.len() == 80 + given_away && (3..30).contains(&given_away), "{given_away}");
+}
+
+fn status(executed: u64) -> Message {
+    let (executed, nothing) = (SequenceNumber(executed), SequenceNumber(0));
+    Message::Status(Status {
+        view: View(1),
+        active: true,
+        low_watermark: nothing,
+        executed,
+        oldest_served: SequenceNumber(1),
+        prepared: vec![],
+        committed: vec![],
+        asks: None,
+    })
 }
 
 #[test]
@@ -153,4 +172,43 @@ fn a_view_change_spammer_reaches_a_million_views_ahead_a_few_messages_at_a_time(
         views.push(change.view.0);
     }
     assert_eq!((views[0], views[1], views[13], views[14]), (6, 8, 1_000_005, 6));
+}
+
+#[test]
+fn a_usurper_opens_views_that_it_does_not_lead() {
+    let world = World::of(4);
+    let own = id(2);
+    let mut liar = Liar::new(&world, Strategy::Usurper, own);
+    let change = |replica| world.view_change(1, None, &[1], id(replica));
+    liar.tells(id(0), &Message::ViewChange(change(2)));
+    assert_eq!(liar.hears(id(3), &Message::ViewChange(change(3))), [], "that is no quorum yet");
+    let opened = liar.hears(id(0), &Message::ViewChange(change(0)));
+    assert_eq!(opened.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [id(0), id(1), id(3)]);
+    let Message::NewView(new_view) = &opened[0].1 else { panic!("{opened:?}") };
+    assert_eq!((new_view.view, new_view.replica, new_view.view_changes.len()), (View(1), own, 3));
+    assert_eq!(world.judges(own, &opened[0].1), Err(Invalid::WrongRole));
+    assert_eq!(liar.hears(id(1), &Message::ViewChange(change(1))), [], "once a view");
+}
+
+#[test]
+fn r12_a_new_view_forger_shows_no_quorum_or_false_proposals_in_eight_ways() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::NewViewForger, OWN);
+    let change = |view, replica| world.view_change(view, None, &[1], id(replica));
+    // Replica 1 leads every fourth view.
+    let shown = [1, 5, 9, 13, 17, 21, 25, 29].map(|view| {
+        for replica in [0, 2, 3] {
+            liar.hears(id(replica), &Message::ViewChange(change(view, replica)));
+        }
+        let honest = world.new_view(view, [0, 1, 2].map(|replica| change(view, replica)).to_vec());
+        let forged = told_new_view(&mut liar, id(0), &honest);
+        assert_eq!(told_new_view(&mut liar, id(3), &honest), forged, "the same to all");
+        assert!(!is_valid(&world, &forged));
+        forged.view_changes.iter().map(|change| (change.view.0, change.replica.0)).collect::<Vec<_>>()
+    });
+    let whole = |view| vec![(view, 0), (view, 1), (view, 2)];
+    let lacking =
+        [vec![(1, 1), (1, 2)], vec![(5, 1), (5, 1), (5, 2)], vec![(1, 0), (9, 1), (9, 2)], vec![(13, 0), (13, 2), (13, 3)]];
+    let expected: Vec<Vec<(u64, u32)>> = lacking.into_iter().chain([17, 21, 25, 29].map(whole)).collect();
+    assert_eq!(shown.to_vec(), expected);
 }

@@ -3,6 +3,7 @@
 use crate::world::{Liar, World, digest, id};
 use pbft_byzantine::Strategy;
 use pbft_message::*;
+use std::collections::BTreeSet;
 
 /// A backup of view 0.
 const OWN: ReplicaId = ReplicaId(1);
@@ -91,4 +92,74 @@ fn a_small_scope_mutator_alters_one_field_of_some_votes() {
     assert!((50..150).contains(&altered.iter().sum::<usize>()), "{altered:?}");
     // Its own view's primary prepares nothing (view 1), and nobody speaks for another.
     assert!(refused >= altered[3] && refused < altered.iter().sum());
+}
+
+fn status(executed: u64) -> Message {
+    let (prepared, committed) = (vec![], vec![]);
+    let (executed, low_watermark) = (SequenceNumber(executed), SequenceNumber(0));
+    Message::Status(Status {
+        view: View(0),
+        active: true,
+        low_watermark,
+        executed,
+        oldest_served: SequenceNumber(1),
+        prepared,
+        committed,
+        asks: None,
+    })
+}
+
+#[test]
+fn r06_no_certificate_of_a_certificate_forger_is_valid() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::CertificateForger, OWN);
+    for backup in [2, 3] {
+        liar.hears(id(backup), &world.prepare(0, 1, digest("one"), id(backup)));
+    }
+    let mut kinds = BTreeSet::new();
+    for executed in 0..60 {
+        let told = liar.tells(id(3), &status(executed));
+        assert_eq!((told.len(), &told[0]), (2, &status(executed)));
+        assert!(world.judges(OWN, &told[1]).is_err(), "{:?}", told[1]);
+        kinds.insert(match &told[1] {
+            Message::Committed { certificate, .. } => (0, certificate.commits.len(), certificate.digest == NULL_DIGEST),
+            Message::Stable(certificate) => (1, certificate.checkpoints.len(), false),
+            other => panic!("{other:?} is no certificate"),
+        });
+    }
+    assert_eq!(kinds, BTreeSet::from([(0, 1, true), (0, 3, true), (0, 3, false), (1, 3, false)]));
+}
+
+#[test]
+fn r17_no_accusation_of_a_false_witness_is_valid_and_no_vote_that_it_shows() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::FalseWitness, OWN);
+    let honest = |sender| world.view_change(2, None, &[1, 2], id(sender));
+    for sequence in [1, 2] {
+        liar.hears(id(0), &world.pre_prepare(0, sequence, &world.batch(&[sequence])));
+        liar.hears(id(2), &world.prepare(0, sequence, digest("one"), id(2)));
+        liar.hears(id(2), &world.commit(0, sequence, digest("one"), id(2)));
+    }
+    for sender in [0, 2, 3] {
+        liar.hears(id(sender), &Message::ViewChange(honest(sender)));
+    }
+    liar.hears(id(2), &world.new_view(2, vec![honest(0), honest(2), honest(3)]));
+    let (mut kinds, mut invented, mut stale) = (BTreeSet::new(), 0, 0);
+    for number in 0..200 {
+        for message in liar.tells(id(3), &status(number)).into_iter().skip(1) {
+            assert!(world.judges(OWN, &message).is_err(), "{message:?}");
+            let Message::Evidence(evidence) = message else { panic!("{message:?} is no evidence") };
+            kinds.insert(evidence.kind());
+        }
+        let witness = Message::Witness(Box::new(Witness { asked: number, votes: Votes::default() }));
+        for message in liar.tells(id(3), &witness) {
+            let Message::Witness(told) = message else { panic!("it says something else") };
+            let own = told.votes.commit.as_ref().filter(|commit| commit.replica == id(3));
+            assert!(own.is_none() || world.judges(OWN, &Message::Witness(told.clone())).is_err());
+            invented += usize::from(own.is_some());
+            stale += usize::from(told.asked + 1 == number);
+        }
+    }
+    assert_eq!((kinds.len(), stale), (8, 199), "{kinds:?}");
+    assert!(invented > 25, "{invented}");
 }

@@ -9,7 +9,7 @@ pub use process::Conduct;
 pub use standing::{Standing, wait_until};
 
 use crate::failure::Failure;
-use crate::testnet::{self, Network, Plan};
+use crate::testnet::{self, Network, Plan, Service};
 use pbft_client::{Client, ClientConfig};
 use pbft_crypto::{SecretKey, read_secret_key};
 use pbft_message::ReplicaId;
@@ -34,13 +34,16 @@ pub struct Cluster {
 
 impl Cluster {
     /// Makes the files of a network below `output`, which must not exist or be empty. Nothing is started.
-    pub fn make(output: &Path, addresses: Vec<SocketAddr>, clients: u32) -> Result<Self, Failure> {
+    pub fn make(output: &Path, addresses: Vec<SocketAddr>, clients: u32, service: Service) -> Result<Self, Failure> {
+        let reach: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
         let plan = Plan {
             replicas: u32::try_from(addresses.len()).map_err(Failure::configuration)?,
             clients,
             listen: addresses.clone(),
-            reach: addresses.iter().map(SocketAddr::to_string).collect(),
-            service: "kv".to_owned(),
+            listen_clients: None,
+            reach: reach.clone(),
+            reach_clients: reach,
+            service,
         };
         Ok(Self { network: testnet::make(output, &plan)?, addresses, running: BTreeMap::new() })
     }

@@ -6,8 +6,9 @@ use crate::output::{FormatOption, print_table, print_text};
 use pbft_node::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// See a cluster survive a dead and a lying primary, in a minute and with nothing prepared. With -o json the story goes
-/// to standard error.
+/// See a cluster survive a dead and a lying primary, in a minute and with nothing prepared.
+///
+/// With -o json the story goes to standard error.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pbft demo\n  pbft demo -o json\n\nExits 0 only if every check held.")]
 pub struct Demo {

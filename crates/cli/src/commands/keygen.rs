@@ -2,21 +2,29 @@
 
 use crate::failure::Failure;
 use crate::output::{FormatOption, print_text};
-use pbft_crypto::{PublicKey, SecretKey, write_secret_key};
-use pbft_node::{ExitCode, is_development_key};
+use pbft_crypto::{Digest, PublicKey, SecretKey, write_secret_key};
+use pbft_node::{ExitCode, initialise_data, is_development_key};
 use serde::Serialize;
 use std::fs;
 use std::path::PathBuf;
 
+/// Make a key pair.
+///
 /// Make the two secret keys of a replica or client, and print their public halves for the genesis: the signing key
 /// signs votes or requests, the transport key authenticates connections. The files are readable by their owner alone;
 /// an existing key is never overwritten.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  pbft keygen --output home\n  pbft keygen --output home -o json")]
+#[command(
+    after_help = "Examples:\n  pbft keygen --output home\n  pbft keygen --replica --output replica-home\n  pbft keygen --output home -o json"
+)]
 pub struct Keygen {
     /// The folder to make keys/signing.key and keys/transport.key in.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+    /// For a replica: make data/ too, with the journal that belongs to the signing key. There is no other way to make it: a key whose
+    /// journal is lost never votes again. The first start binds it to the cluster of the genesis that is there then.
+    #[arg(long)]
+    replica: bool,
     /// Make the published, insecure development keys of this number. Only test networks accept them.
     #[arg(long, value_name = "NUMBER")]
     development: Option<u32>,
@@ -50,8 +58,18 @@ impl Keygen {
             return Err(Failure::new(ExitCode::Io, "Exists", message));
         }
         fs::create_dir_all(&folder).map_err(|error| Failure::io(format!("cannot create {}: {error}", folder.display())))?;
+        let data = self.output.join("data");
+        if self.replica && data.exists() {
+            let message =
+                format!("{} exists: a journal is made once, together with its key; choose another folder", data.display());
+            return Err(Failure::new(ExitCode::Io, "Exists", message));
+        }
         for (file, key) in files.iter().zip([&signing, &transport]) {
             write_secret_key(file, key).map_err(Failure::io)?;
+        }
+        if self.replica {
+            initialise_data(&self.output, Digest::ZERO, signing.public())
+                .map_err(|error| Failure::new(error.exit_code(), "Journal", error))?;
         }
         let insecure = is_development_key(&signing);
         Ok(Answer { ok: true, signing_key: signing.public(), transport_key: transport.public(), files, insecure })

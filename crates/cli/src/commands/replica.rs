@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::Format;
 use pbft_byzantine::{Context, Lie};
 use pbft_message::{Authenticator, Signer};
-use pbft_node::{ExitCode, Home, LogFormat, run_named_service, start_logging, stop_on_signals};
+use pbft_node::{ExitCode, Home, LogFormat, run_named_service, runtime, start_logging, stop_on_signals};
 use pbft_protocol::Outbound;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 /// How long a replica may take to stop once standard input has ended.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Run one honest replica in the foreground, as pbftd does.
+///
 /// Run one honest replica in the foreground.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  pbft replica --home net/replica-0")]
@@ -29,6 +31,8 @@ pub struct Replica {
     end_with_stdin: bool,
 }
 
+/// Run a lying replica in a test network.
+///
 /// Run a lying replica. Only a genesis that is marked as a test network is accepted.
 #[derive(clap::Args)]
 #[command(after_help = format!("{}\n\nExample:\n  pbft byzantine --home net/replica-0 --strategy equivocate", strategies()))]
@@ -81,7 +85,7 @@ fn load(path: &std::path::Path) -> Result<Home, Failure> {
 }
 
 fn run_until_signal(home: Home, outbound: Option<Outbound>, end_with_stdin: bool) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::io)?;
+    let runtime = runtime().map_err(Failure::io)?;
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(Failure::io)?;
         if end_with_stdin {

@@ -2,16 +2,18 @@
 
 use crate::failure::Failure;
 use crate::output::{FormatOption, print_text};
-use crate::testnet::{self, Network, Plan};
-use clap::ValueEnum;
+use crate::testnet::{self, Network, Plan, Service};
 use pbft_crypto::Digest;
 use pbft_node::ExitCode;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+/// Make the files of a test network: genesis, and a home for each replica and client.
+///
 /// Make the files of a test network: one genesis, and a folder with configuration, keys and data for each replica and
-/// each client. Replica i uses UDP port base + i and nothing else.
+/// each client. Replica i uses UDP port base + i, and on 127.0.0.1
+/// the TCP port of that number to tell how it is.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  pbft testnet --replicas 4 --clients 2 --output net\n  pbft testnet --replicas 7 --clients 1 --output net --host 'replica-{id}.example.org' --base-port 9000"
@@ -29,23 +31,21 @@ pub struct Testnet {
     /// Where replica {id} is reached. It listens there too if that is an IP address, otherwise at every address.
     #[arg(long, value_name = "PATTERN", default_value = "127.0.0.1")]
     host: String,
-    /// The UDP port of replica 0.
+    /// The port of replica 0.
     #[arg(long, value_name = "P", default_value_t = 7100)]
     base_port: u16,
+    /// Give clients ports of their own: this one at replica 0, at replica i the one i above it. So firewalls can tell them from
+    /// replicas.
+    #[arg(long, value_name = "P")]
+    client_base_port: Option<u16>,
+    /// Where clients reach replica {id}, if not where replicas do.
+    #[arg(long, value_name = "PATTERN", requires = "client_base_port")]
+    client_host: Option<String>,
     /// What is replicated.
     #[arg(long, value_enum, default_value_t)]
     service: Service,
     #[command(flatten)]
     format: FormatOption,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Service {
-    /// The key-value store.
-    #[default]
-    Kv,
-    /// A service that does nothing, for measuring.
-    Null,
 }
 
 #[derive(Serialize)]
@@ -71,17 +71,20 @@ impl Testnet {
 
     fn make(&self) -> Result<Answer, Failure> {
         let count = self.replicas.min(u32::from(u16::MAX)); // the genesis refuses far fewer
-        let places = (0..count).map(|replica| place(&self.host, self.base_port, replica)).collect::<Result<Vec<_>, _>>()?;
-        let service = match self.service {
-            Service::Kv => "kv",
-            Service::Null => "null",
-        };
+        let places = |host: &str, port| (0..count).map(|replica| place(host, port, replica)).collect::<Result<Vec<_>, _>>();
+        let reach = |places: &[Place]| places.iter().map(|place| place.reach.clone()).collect::<Vec<_>>();
+        let listen = |places: &[Place]| places.iter().map(|place| place.listen).collect::<Vec<_>>();
+        let for_replicas = places(&self.host, self.base_port)?;
+        let client_host = self.client_host.as_ref().unwrap_or(&self.host);
+        let for_clients = self.client_base_port.map(|port| places(client_host, port)).transpose()?;
         let plan = Plan {
             replicas: count,
             clients: self.clients,
-            listen: places.iter().map(|place| place.listen).collect(),
-            reach: places.into_iter().map(|place| place.reach).collect(),
-            service: service.to_owned(),
+            listen: listen(&for_replicas),
+            listen_clients: for_clients.as_deref().map(listen),
+            reach: reach(&for_replicas),
+            reach_clients: reach(for_clients.as_deref().unwrap_or(&for_replicas)),
+            service: self.service,
         };
         let Network { genesis, replicas, clients } = testnet::make(&self.output, &plan)?;
         Ok(Answer { ok: true, cluster_id: genesis.cluster_id(), genesis: self.output.join("genesis.toml"), replicas, clients })

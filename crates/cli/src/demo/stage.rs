@@ -4,6 +4,7 @@ use super::load::Writer;
 use super::story::Story;
 use crate::cluster::{Cluster, Conduct, Standing, free_ports};
 use crate::failure::Failure;
+use crate::testnet::Service;
 use pbft_client::Client;
 use pbft_message::{ReplicaId, View};
 use pbft_node::ExitCode;
@@ -33,7 +34,7 @@ impl Stage {
     pub async fn set_up(home: &Path, story: Story) -> Result<Self, Failure> {
         story.tell(&format!("{REPLICAS} replicas, each a process with its own keys and journal, in {}", home.display()));
         story.doing("starting the replicas");
-        let mut cluster = Cluster::make(home, free_ports(REPLICAS)?, CLIENTS)?;
+        let mut cluster = Cluster::make(home, free_ports(REPLICAS)?, CLIENTS, Service::Kv)?;
         for replica in cluster.replicas() {
             cluster.start(replica, Conduct::Honest)?;
         }

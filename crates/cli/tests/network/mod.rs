@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How a command ended.
@@ -92,6 +93,14 @@ impl Network {
         self.folder.path().join("net/client-0")
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn home(&self, replica: usize) -> PathBuf {
+        self.folder.path().join(format!("net/replica-{replica}"))
+    }
+
     pub fn genesis(&self) -> PathBuf {
         self.folder.path().join("net/genesis.toml")
     }
@@ -105,6 +114,19 @@ impl Network {
     pub fn json(&self, arguments: &[&str]) -> (i32, Value) {
         let ended = self.pbft(&[arguments, &["-o", "json"]].concat());
         (ended.code, ended.json())
+    }
+
+    /// The evidence, as soon as a replica has two proposals for one number.
+    pub fn evidence(&self) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let (code, found) = self.json(&["evidence", "list"]);
+            assert_eq!(code, 0, "{found}");
+            let items = found.as_array().expect("a list").clone();
+            if items.iter().any(|item| item["kind"] == "two_pre_prepares") || started.elapsed() > Duration::from_secs(30) {
+                return items;
+            }
+        }
     }
 
     /// Runs a client command that reads standard input, with `-o json`.

@@ -173,6 +173,11 @@ impl Cluster {
 
     /// Has a replica reply to a request.
     pub fn reply(&self, replica: u32, request: &Signed<Request>, result: &[u8]) {
+        self.reply_each(replica, request, &[result]);
+    }
+
+    /// Has a replica reply to a request of several operations.
+    pub fn reply_each(&self, replica: u32, request: &Signed<Request>, results: &[&[u8]]) {
         let domain = Domain { cluster: self.genesis.cluster_id(), epoch: Epoch(0) };
         let reply = Reply {
             epoch: Epoch(0),
@@ -181,7 +186,7 @@ impl Cluster {
             timestamp: request.timestamp,
             request: request.digest(&domain),
             sequence: SequenceNumber(7),
-            outcome: Outcome::Executed(vec![Blob::from(result)]),
+            outcome: Outcome::Executed(results.iter().map(|result| Blob::from(*result)).collect()),
         };
         self.say(replica, &ReplicaMessage::Replies(vec![reply]));
     }

@@ -1,5 +1,6 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod cluster;
+mod operations;
 mod questions;
 mod requests;

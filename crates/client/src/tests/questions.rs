@@ -4,7 +4,8 @@ use super::cluster::{Cluster, LONG};
 use crate::ClientError;
 use pbft_crypto::Digest;
 use pbft_message::{
-    Blob, ClientMessage, Outcome, ReplicaId, ReplicaMessage, ReplicaReport, RequestState, SequenceNumber, Timestamp, View,
+    Blob, ClientMessage, Condition, Outcome, ReplicaId, ReplicaMessage, ReplicaReport, RequestState, SequenceNumber, Timestamp,
+    View,
 };
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ fn report(replica: u32) -> ReplicaReport {
         view: View(2),
         active: true,
         learner: false,
+        alarm: None,
         executed: SequenceNumber(7),
         stable_checkpoint: SequenceNumber(0),
         state_root: Digest::from_bytes([0; 32]),
@@ -31,7 +33,9 @@ fn report(replica: u32) -> ReplicaReport {
         view_changes: 2,
         requests_executed: 7,
         evidence: 0,
+        disk_full: false,
         refused: vec![],
+        condition: Condition::default(),
     }
 }
 

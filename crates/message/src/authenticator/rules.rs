@@ -37,6 +37,18 @@ impl Authenticator {
         }
     }
 
+    /// The outer signatures: they alone say what was signed (R16).
+    pub(super) fn votes(&self, votes: &Votes, claims: &mut Vec<SignedDigest>) -> Check {
+        let Votes { pre_prepare, prepare, commit, checkpoint, view_change, new_view } = votes;
+        pre_prepare.as_ref().map(|signed| self.signed(signed, claims)).transpose()?;
+        prepare.as_ref().map(|signed| self.signed(signed, claims)).transpose()?;
+        commit.as_ref().map(|signed| self.signed(signed, claims)).transpose()?;
+        checkpoint.as_ref().map(|signed| self.signed(signed, claims)).transpose()?;
+        view_change.as_ref().map(|signed| self.signed(signed, claims)).transpose()?;
+        new_view.as_ref().map(|signed| self.signed(signed, claims)).transpose()?;
+        Ok(())
+    }
+
     /// Signers must ascend, be replicas, and be at least `least` many. The digest is what each of them signed.
     pub(super) fn signers(
         &self,
@@ -169,7 +181,7 @@ impl Authenticator {
                 self.signed(b, claims).map(|_| ())
             }
             Evidence::HiddenPrepared(commit, change) => {
-                if !hides_prepared(commit, change) {
+                if !change.hides(commit) {
                     return Err(Invalid::NoEvidence("the view-change does not hide what the commit rests on"));
                 }
                 self.signed(commit, claims)?;
@@ -191,12 +203,6 @@ impl Authenticator {
             }
         }
     }
-}
-
-/// R17 (b): the view-change must report a certificate of the commit's view or a later one for the commit's number.
-pub(crate) fn hides_prepared(commit: &Commit, change: &ViewChange) -> bool {
-    let reported = change.prepared.iter().any(|entry| entry.sequence == commit.sequence && entry.view >= commit.view);
-    commit.replica == change.replica && change.view > commit.view && change.low_watermark() < commit.sequence && !reported
 }
 
 impl NewView {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::DialProblem;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpinned_key_is_refused_in_the_handshake_and_counted_on_both_sides() {
@@ -6,6 +7,7 @@ async fn an_unpinned_key_is_refused_in_the_handshake_and_counted_on_both_sides()
     let _dial = stranger.dial(&b);
     b.counted("unknown_key").await;
     stranger.counted("refused_by_peer").await;
+    eventually(|| (stranger.endpoint.dial_problem(&b.key()) == Some(DialProblem::Refused)).then_some(())).await;
     assert!(b.replicas.try_recv().is_err() && b.clients.try_recv().is_err());
     assert_eq!(b.count("handshake_failed"), 0);
 }
@@ -15,6 +17,7 @@ async fn a_server_with_another_key_than_expected_is_refused() {
     let (mut a, mut b) = (Party::new(1), Party::new(2));
     let _dial = a.endpoint.dial(key(3).public(), b.address()).unwrap();
     a.counted("unknown_key").await;
+    eventually(|| (a.endpoint.dial_problem(&key(3).public()) == Some(DialProblem::WrongKey)).then_some(())).await;
     b.counted("refused_by_peer").await;
     assert!(a.replicas.try_recv().is_err() && b.replicas.try_recv().is_err());
 }
@@ -26,6 +29,7 @@ async fn another_wire_version_is_refused_by_alpn() {
     let (mut a, b) = (Party::with(other), Party::new(2));
     let _dial = a.dial(&b);
     a.counted("alpn_mismatch").await;
+    eventually(|| (a.endpoint.dial_problem(&b.key()) == Some(DialProblem::Version)).then_some(())).await;
     b.counted("alpn_mismatch").await;
     assert!(a.replicas.try_recv().is_err());
     assert_eq!((a.count("handshake_failed"), b.count("handshake_failed")), (0, 0));
@@ -56,6 +60,7 @@ async fn a_hello_of_another_cluster_is_refused() {
 
     let _dial = a.dial(&b);
     eventually(|| (a.count("hello_refused") + b.count("hello_refused") >= 2).then_some(())).await;
+    eventually(|| (a.endpoint.dial_problem(&b.key()) == Some(DialProblem::Hello)).then_some(())).await;
     assert!(a.replicas.try_recv().is_err() && b.replicas.try_recv().is_err());
 }
 
@@ -112,4 +117,21 @@ async fn clients_are_limited_by_key_and_in_total_and_a_place_is_given_back() {
     let returning = Party::new(12);
     let _dial = returning.dial(&b);
     assert!(matches!(b.next_client().await, Inbound::Up { peer, .. } if peer == key(12).public()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_one_class_refuses_the_other() {
+    let mut divided = settings(2);
+    divided.listen_clients = Some("127.0.0.1:0".parse().unwrap());
+    let mut b = Party::with(divided);
+    let port = b.endpoint.client_address().unwrap();
+    let (a, client) = (Party::new(1), Party::new(10));
+    let wrong = [a.endpoint.dial(b.key(), port).unwrap(), client.dial(&b)];
+    a.counted("refused_by_peer").await;
+    client.counted("refused_by_peer").await;
+    assert!(b.replicas.try_recv().is_err() && b.clients.try_recv().is_err());
+    drop(wrong);
+    let _right = [a.dial(&b), client.endpoint.dial(b.key(), port).unwrap()];
+    assert!(matches!(b.next().await, Inbound::Up { peer, .. } if peer == a.key()));
+    assert!(matches!(b.next_client().await, Inbound::Up { peer, .. } if peer == client.key()));
 }

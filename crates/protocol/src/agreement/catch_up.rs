@@ -28,10 +28,12 @@ impl Replica {
             view: self.view,
             active: self.active,
             low_watermark: self.log.low(),
-            executed: self.ordering.executed,
+            // While a state is fetched, only what comes after it, and is not here, is of use.
+            executed: self.ordering.transferring.map_or(self.ordering.executed, |_| self.ordering.frontier),
             oldest_served: self.ordering.oldest_served(),
             prepared,
             committed,
+            asks: self.recovery.as_ref().filter(|_| self.is_recovering()).map(|recovery| recovery.asked),
         }
     }
 
@@ -46,14 +48,15 @@ impl Replica {
         self.timers.set(Timer::Status, self.now.monotonic.saturating_add(period));
     }
 
-    /// A watched request that the primary may never have got is sent to it again, at half its time (R10).
+    /// A watched request that the primary may never have got, or had no room for, is sent to it again at half its time,
+    /// and after each further half (R10, R19).
     fn remind_primary(&mut self) {
         if !self.active || self.is_primary() {
             return;
         }
         let primary = self.primary();
         let half = self.timeout().checked_div(2).unwrap_or_default();
-        for request in self.requests.reminders(self.now.monotonic.saturating_sub(half)) {
+        for request in self.requests.reminders(self.now.monotonic, half) {
             self.output.at_once(Action::Send(primary, Message::Request(request.into_inner())));
         }
     }
@@ -62,6 +65,7 @@ impl Replica {
     pub(super) fn is_idle(&self) -> bool {
         let settled = self.ordering.frontier == self.ordering.executed && self.ordering.executed >= self.log.low();
         let last = self.log.slots().next_back().map(|(sequence, _)| sequence);
+        let settled = settled && !self.is_recovering();
         self.active && settled && self.requests.is_empty() && last <= Some(self.ordering.frontier) && !self.is_behind()
     }
 
@@ -77,12 +81,17 @@ impl Replica {
         let executed = self.ordering.executed;
         let progress = executed > self.ordering.executed_before;
         self.ordering.executed_before = executed;
-        let Some(stable) = self.checkpoints.stable.clone() else { return };
-        let next = executed.next();
-        // While a state is fetched nothing is executed: the next batch is of no use then, but a newer target is.
-        let idle = self.ordering.transferring.is_none();
-        let held = idle && self.ordering.committed_digest(next).is_some_and(|digest| self.bodies.holds(&digest));
-        if executed >= stable.sequence || progress || held || self.halted.is_some() {
+        let stable = self.checkpoints.stable.as_ref().map(|stable| stable.sequence);
+        if self.has_diverged() {
+            if self.ordering.transferring.is_none() && self.repairs_from().is_some_and(|least| stable >= Some(least)) {
+                self.fetch_newest_state();
+            }
+            return;
+        }
+        // While a state is fetched, another is needed only if nobody has what comes after it.
+        let next = self.ordering.in_prospect().next();
+        let held = self.ordering.committed_digest(next).is_some_and(|digest| self.bodies.holds(&digest));
+        if stable < Some(next) || progress || held {
             self.ordering.stalled_periods = 0;
             return;
         }
@@ -91,10 +100,8 @@ impl Replica {
         let serves = |status: &Status| status.executed >= next && status.oldest_served <= next;
         let known = statuses().count() >= self.genesis().weak_quorum();
         let hopeless = known && self.ordering.stalled_periods > 2 && !statuses().any(serves);
-        let newer = self.ordering.transferring.is_none_or(|target| target < stable.sequence);
-        if newer && (hopeless || self.ordering.stalled_periods > PATIENCE_PERIODS) {
-            self.ordering.transferring = Some(stable.sequence);
-            self.output.at_once(Action::TransferState(stable));
+        if hopeless || self.ordering.stalled_periods > PATIENCE_PERIODS {
+            self.fetch_newest_state();
         }
     }
 
@@ -125,10 +132,19 @@ impl Replica {
             return Ok(());
         }
         peer.answered_at = Some(now);
+        self.answer_question(from, &status);
         self.answer_view(from, &status);
         self.answer_checkpoint(from, &status);
         self.answer_log(from, &status);
         Ok(())
+    }
+
+    /// A replica that came back from its disk is shown its votes (R16).
+    fn answer_question(&mut self, from: ReplicaId, status: &Status) {
+        if let Some(asked) = status.asks {
+            let witness = Witness { asked, votes: self.votes_of(from) };
+            self.output.at_once(Action::Send(from, Message::Witness(Box::new(witness))));
+        }
     }
 
     fn answer_view(&mut self, from: ReplicaId, status: &Status) {
@@ -274,8 +290,11 @@ impl Replica {
         match body {
             Proposal::Null => Err(Rejection::Unsolicited),
             Proposal::Valid(batch) => {
-                // A body that was asked for is needed: what may be asked for is bounded by the window.
-                self.bodies.hold(batch, false);
+                let next = self.ordering.in_prospect().next();
+                let proposed = self.log.slot(next).and_then(|slot| slot.header.as_ref()).map(|header| header.signed.digest);
+                let is_next = self.ordering.committed_digest(next).or(proposed) == Some(digest);
+                // A view cannot begin without a body that it proposes again.
+                self.hold(batch, is_next || !self.active)?;
                 self.body_arrived(digest);
                 Ok(())
             }

@@ -11,6 +11,8 @@ pub(super) struct Checkpoints {
     votes: BTreeMap<SequenceNumber, BTreeMap<ReplicaId, Verified<Signed<Checkpoint>>>>,
     /// Each sender's newest above H: a weak quorum of these means that this replica is behind.
     beyond: BTreeMap<ReplicaId, Verified<Signed<Checkpoint>>>,
+    /// The states that the executor came to above h, by number.
+    pub computed: BTreeMap<SequenceNumber, Digest>,
     /// The own ones not yet stable; they count once they are durable, in `votes`.
     pub own: BTreeMap<SequenceNumber, Verified<Signed<Checkpoint>>>,
 }
@@ -19,6 +21,16 @@ impl Checkpoints {
     /// How many messages of others and its own are held.
     pub fn count(&self) -> usize {
         self.votes.values().map(BTreeMap::len).sum::<usize>().saturating_add(self.beyond.len())
+    }
+
+    /// How many that name the same state are held for a number above h.
+    pub fn matching_at(&self, sequence: SequenceNumber) -> usize {
+        let mut counts: BTreeMap<Digest, usize> = BTreeMap::new();
+        for checkpoint in self.votes.get(&sequence).into_iter().flat_map(BTreeMap::values) {
+            let count = counts.entry(checkpoint.digest).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts.into_values().max().unwrap_or(0)
     }
 
     /// The own ones that are durable, above `sequence`.
@@ -47,7 +59,14 @@ impl Replica {
             }
             return;
         }
-        if sequence <= self.log.low() || self.halted.is_some() {
+        if sequence > self.log.low() {
+            self.checkpoints.computed.insert(sequence, digest);
+            self.sign_checkpoint(sequence, digest);
+        }
+    }
+
+    pub(super) fn sign_checkpoint(&mut self, sequence: SequenceNumber, digest: Digest) {
+        if !self.votes() || self.checkpoints.own.contains_key(&sequence) {
             return;
         }
         let checkpoint = self.signer.sign(Checkpoint { sequence, digest, replica: self.id() });
@@ -104,7 +123,7 @@ impl Replica {
     fn try_stable(&mut self, vote: &Checkpoint) {
         let Some(votes) = self.checkpoints.votes.get(&vote.sequence) else { return };
         if let Some(certificate) = Verified::<StableCertificate>::assemble(vote, votes.values(), self.genesis()) {
-            self.advance_stable(certificate);
+            self.settle(certificate);
         }
     }
 
@@ -112,22 +131,32 @@ impl Replica {
         if certificate.sequence <= self.log.low() {
             return Err(Rejection::Stale);
         }
-        self.advance_stable(certificate);
+        self.settle(certificate);
         Ok(())
     }
 
-    /// h follows certificates; execution follows on its own (R9).
+    fn settle(&mut self, certificate: Verified<StableCertificate>) {
+        self.advance_stable(certificate);
+        self.forget_settled();
+        self.dispatch();
+    }
+
+    /// h follows certificates; execution follows on its own (R9). What is settled by it is forgotten by the caller, see
+    /// `forget_settled`.
     pub(super) fn advance_stable(&mut self, certificate: Verified<StableCertificate>) {
         let sequence = certificate.sequence;
         if sequence <= self.log.low() {
             return;
         }
-        if self.checkpoints.own.get(&sequence).is_some_and(|own| own.digest != certificate.digest) {
+        let signed = self.checkpoints.own.get(&sequence).map(|own| own.digest);
+        let computed = self.checkpoints.computed.get(&sequence).copied();
+        if signed.into_iter().chain(computed).any(|digest| digest != certificate.digest) {
             self.halt(Alarm::Diverged(sequence));
         }
         self.output.record(Record::Stable((*certificate).clone()));
         self.checkpoints.stable = Some(certificate.clone());
         self.checkpoints.own = self.checkpoints.own.split_off(&sequence.next());
+        self.checkpoints.computed = self.checkpoints.computed.split_off(&sequence.next());
         self.checkpoints.votes = self.checkpoints.votes.split_off(&sequence.next());
         self.log.advance(sequence);
         let high = self.log.high();
@@ -139,7 +168,6 @@ impl Replica {
         if self.view_changes.outstanding.is_empty() {
             self.timers.clear(Timer::Reproposed);
         }
-        self.forget_settled();
         self.output.at_once(Action::Stable(certificate));
         self.tell(Event::StableCheckpoint { sequence });
         for checkpoint in inside.into_values() {

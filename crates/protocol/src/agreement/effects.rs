@@ -1,6 +1,9 @@
+use super::reason::Reason;
 use super::record::Record;
 use crate::execution::Ordered;
-use pbft_message::{ClientId, EvidenceKind, Message, ReplicaId, SequenceNumber, StableCertificate, Timestamp, Verified, View};
+use pbft_message::{
+    ClientId, EvidenceKind, Message, ReplicaId, SequenceNumber, StableCertificate, Timestamp, Verified, View, codec,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -35,7 +38,7 @@ pub enum Event {
         /// The view that it wants to enter.
         view: View,
         /// Why it left.
-        reason: &'static str,
+        reason: Reason,
     },
     /// The replica entered a view.
     ViewEntered {
@@ -56,6 +59,13 @@ pub enum Event {
         /// How.
         kind: EvidenceKind,
     },
+    /// Back from its disk it knows all that the others hold of its votes, and takes part (R16).
+    Recovered,
+    /// A certified state has taken the place of the one that differed (R9).
+    Repaired {
+        /// The last number in it.
+        sequence: SequenceNumber,
+    },
     /// Something that a correct cluster never shows.
     Alarm(Alarm),
 }
@@ -64,10 +74,16 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Alarm {
     /// The own state is not the one that a quorum certified: voting stops (R9).
-    #[error("the state at {0} differs from the certified one: this replica stops voting; keep its data for forensics")]
+    #[error(
+        "the state at {0} differs from the certified one: this replica stops voting. Keep a copy of data/ for forensics, find \
+         the cause, then have it fetch the certified state: pbftd repair --from-certificate"
+    )]
     Diverged(SequenceNumber),
     /// Replaying after a restart gave another state than the one that was signed: voting stops (R9).
-    #[error("replay gave another state at {0} than the one signed before: this replica stops voting")]
+    #[error(
+        "replay gave another state at {0} than the one signed before: this replica stops voting. Keep a copy of data/ for \
+         forensics, find the cause, then have it fetch the certified state: pbftd repair --from-certificate"
+    )]
     ReplayDiffers(SequenceNumber),
     /// Valid certificates contradict each other: more than f replicas are faulty; voting stops (R12).
     #[error("certificates contradict each other at {0}: more than f replicas are faulty; this replica stops voting")]
@@ -82,6 +98,52 @@ pub enum Alarm {
     /// A replica signed two states for one checkpoint (R17).
     #[error("replica {1} signed two different checkpoints at {0}")]
     TwoCheckpoints(SequenceNumber, ReplicaId),
+    /// Another replica holds what this one signed and does not remember: its disk lost promises; voting stops (R16).
+    #[error(
+        "replica {0} holds a vote of this replica that its journal lacks: data/ is older than what this replica signed, or lost \
+         its end. It stops voting under this key: move data/ away, then start it with --rejoin, to follow without voting"
+    )]
+    RolledBack(ReplicaId),
+    /// The journal cannot begin anew: what was committed after a snapshot is not held any more, again and again.
+    #[error(
+        "the journal cannot begin anew at the snapshot of {0}, and grows: what was committed since is not held any more. Raise \
+         limits.body_bytes"
+    )]
+    NoBase(SequenceNumber),
+}
+
+impl Alarm {
+    /// The names of all of them.
+    pub const NAMES: [&str; 8] = [
+        "diverged",
+        "replay_differs",
+        "too_many_faults",
+        "no_stable_checkpoint",
+        "proposal_contradicts_committed",
+        "two_checkpoints",
+        "rolled_back",
+        "no_base",
+    ];
+
+    /// The alarm's name, for counters.
+    pub const fn name(self) -> &'static str {
+        let [diverged, replay, faults, unstable, proposal, checkpoints, rolled_back, no_base] = Self::NAMES;
+        match self {
+            Self::Diverged(_) => diverged,
+            Self::ReplayDiffers(_) => replay,
+            Self::TooManyFaults(_) => faults,
+            Self::NoStableCheckpoint(_) => unstable,
+            Self::ProposalContradictsCommitted(_) => proposal,
+            Self::TwoCheckpoints(..) => checkpoints,
+            Self::RolledBack(_) => rolled_back,
+            Self::NoBase(_) => no_base,
+        }
+    }
+
+    /// Whether a certified state in the place of the own one heals it.
+    pub const fn is_repairable(self) -> bool {
+        matches!(self, Self::Diverged(_) | Self::ReplayDiffers(_))
+    }
 }
 
 /// What a replica wants done, in order. What may be done at once can be taken; the rest only after its records are
@@ -97,22 +159,33 @@ pub struct Effects {
 #[must_use]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unpersisted {
-    rebase: Option<Vec<Record>>,
     records: Vec<Record>,
+    base: Option<Vec<Record>>,
+    adopt: bool,
     after: Vec<Action>,
     position: JournalPosition,
 }
 
+/// What a waiting action is taken to hold: most are a vote to be sent.
+const ACTION_BYTES: usize = 256;
+
+/// What is to be done now that its records are durable, and the position to be told.
+pub type Durable = (Vec<Action>, JournalPosition);
+
 /// Where durable things are put.
 pub trait Persist {
-    /// Why it failed. There is no second try (R15).
+    /// Why it failed.
     type Error;
 
-    /// Appends the records and makes them durable.
-    fn append(&mut self, records: &[Record]) -> Result<(), Self::Error>;
+    /// Appends as many of the records as it takes at once, at least one, and makes them durable. Tells how many.
+    fn append(&mut self, records: &[Record]) -> Result<usize, Self::Error>;
 
-    /// Replaces all earlier records by these, durably and at once.
-    fn rebase(&mut self, records: &[Record]) -> Result<(), Self::Error>;
+    /// Appends the records that stand for all so far, durably: the journal's next base. It may go without: then it keeps
+    /// what it has.
+    fn begin_base(&mut self, records: &[Record]) -> Result<(), Self::Error>;
+
+    /// Removes what is before the base that was begun last, if there is one.
+    fn adopt_base(&mut self) -> Result<(), Self::Error>;
 }
 
 impl Effects {
@@ -130,22 +203,45 @@ impl Effects {
 impl Unpersisted {
     /// Nothing to persist and nothing that waits.
     pub fn is_empty(&self) -> bool {
-        self.rebase.is_none() && self.records.is_empty() && self.after.is_empty()
+        self.base.is_none() && !self.adopt && self.records.is_empty() && self.after.is_empty()
     }
 
-    /// The records to be appended, or with a rebase all that stand from then on.
+    /// Whether somebody waits for it to be durable. A commit certificate promises nothing, and can be had again from others.
+    pub fn is_awaited(&self) -> bool {
+        let promises = self.records.iter().any(|record| !matches!(record, Record::Committed(_)));
+        promises || !self.after.is_empty() || self.base.is_some() || self.adopt
+    }
+
+    /// The records to be appended.
     pub fn records(&self) -> &[Record] {
-        self.rebase.as_deref().unwrap_or(&self.records)
+        &self.records
     }
 
-    /// Whether the records replace all earlier ones.
-    pub fn is_rebase(&self) -> bool {
-        self.rebase.is_some()
+    /// The journal's next base: behind those records, the ones that stand for all so far.
+    pub fn base(&self) -> Option<&[Record]> {
+        self.base.as_deref()
     }
 
-    /// Adds what came later, so that one fsync serves both. Not possible across a rebase: gives `later` back.
+    /// Whether the journal is to begin with its base from now on.
+    pub const fn adopts_base(&self) -> bool {
+        self.adopt
+    }
+
+    /// What it holds until it is durable, in bytes, roughly.
+    pub fn size(&self) -> usize {
+        let actions = self.after.len().saturating_mul(ACTION_BYTES);
+        let records = self.records.iter().chain(self.base.iter().flatten());
+        records.map(codec::encoded_size).fold(actions, usize::saturating_add)
+    }
+
+    /// What is durable once it is.
+    pub const fn position(&self) -> JournalPosition {
+        self.position
+    }
+
+    /// Adds what came later, so that one fsync serves both. Not possible across a base: gives `later` back.
     pub fn join(&mut self, later: Self) -> Result<(), Self> {
-        if self.rebase.is_some() || later.rebase.is_some() {
+        if [&*self, &later].into_iter().any(|effects| effects.base.is_some() || effects.adopt) {
             return Err(later);
         }
         self.records.extend(later.records);
@@ -155,12 +251,24 @@ impl Unpersisted {
     }
 
     /// Makes the records durable; only then are the waiting actions to be had, and the position to be told to
-    /// [`Replica::handle_durable`](super::Replica::handle_durable).
-    pub fn persist<P: Persist>(self, journal: &mut P) -> Result<(Vec<Action>, JournalPosition), P::Error> {
-        if let Some(records) = &self.rebase {
-            journal.rebase(records)?;
-        } else if !self.records.is_empty() {
-            journal.append(&self.records)?;
+    /// [`Replica::handle_durable`](super::Replica::handle_durable). On an error they go on waiting, here, without the records
+    /// that are durable by then: whether there may be another try is the journal's to say (R15).
+    pub fn persist<P: Persist>(mut self, journal: &mut P) -> Result<Durable, (Box<Self>, P::Error)> {
+        while !self.records.is_empty() {
+            match journal.append(&self.records) {
+                Ok(count) => drop(self.records.drain(..count.min(self.records.len()))),
+                Err(error) => return Err((Box::new(self), error)),
+            }
+        }
+        if let Some(base) = &self.base
+            && let Err(error) = journal.begin_base(base)
+        {
+            return Err((Box::new(self), error));
+        }
+        if self.adopt
+            && let Err(error) = journal.adopt_base()
+        {
+            return Err((Box::new(self), error));
         }
         Ok((self.after, self.position))
     }
@@ -215,13 +323,10 @@ impl Output {
         self.awaiting.pop_front().map(|(_, awaiting)| awaiting)
     }
 
-    /// Everything gathered. With a rebase, the records are part of it and are not appended again.
-    pub fn take(&mut self, rebase: Option<Vec<Record>>) -> Effects {
-        let mut records = std::mem::take(&mut self.records);
-        if rebase.is_some() {
-            records.clear();
-        }
-        let rest = Unpersisted { rebase, records, after: std::mem::take(&mut self.after), position: self.recorded };
+    /// Everything gathered, with the journal's next base, and whether it is to be adopted.
+    pub fn take(&mut self, base: Option<Vec<Record>>, adopt: bool) -> Effects {
+        let (records, after) = (std::mem::take(&mut self.records), std::mem::take(&mut self.after));
+        let rest = Unpersisted { records, base, adopt, after, position: self.recorded };
         Effects { at_once: std::mem::take(&mut self.at_once), rest }
     }
 }

@@ -19,22 +19,30 @@ pub struct Held {
     pub view_changes: usize,
     /// Pieces of evidence.
     pub evidence: usize,
+    /// Signed things without a place in the log.
+    pub overheard: usize,
 }
 
 impl Held {
+    /// Each with its name.
+    pub const fn named(&self) -> [(&'static str, usize); 8] {
+        [
+            ("slots", self.slots),
+            ("body_bytes", self.body_bytes),
+            ("wanted_bodies", self.wanted_bodies),
+            ("requests", self.requests),
+            ("checkpoints", self.checkpoints),
+            ("view_changes", self.view_changes),
+            ("evidence", self.evidence),
+            ("overheard", self.overheard),
+        ]
+    }
+
     /// What goes beyond these bounds, in words.
     pub fn beyond(&self, bounds: Self) -> Option<String> {
-        let all = [
-            ("slots", self.slots, bounds.slots),
-            ("bytes of bodies", self.body_bytes, bounds.body_bytes),
-            ("wanted bodies", self.wanted_bodies, bounds.wanted_bodies),
-            ("requests", self.requests, bounds.requests),
-            ("checkpoint messages", self.checkpoints, bounds.checkpoints),
-            ("view-changes", self.view_changes, bounds.view_changes),
-            ("pieces of evidence", self.evidence, bounds.evidence),
-        ];
-        let excess = all.into_iter().find(|(_, held, bound)| held > bound);
-        excess.map(|(what, held, bound)| format!("{held} {what}, where {bound} is the most"))
+        let mut all = self.named().into_iter().zip(bounds.named());
+        let excess = all.find(|((_, held), (_, bound))| held > bound);
+        excess.map(|((what, held), (_, bound))| format!("{held} {what}, where {bound} is the most"))
     }
 }
 
@@ -49,6 +57,7 @@ impl Replica {
             checkpoints: self.checkpoints.count(),
             view_changes: self.view_changes.received.len(),
             evidence: self.evidence.len(),
+            overheard: self.overheard.count(),
         }
     }
 
@@ -69,6 +78,7 @@ impl Replica {
             checkpoints: checkpoints.saturating_add(1).saturating_mul(replicas),
             view_changes: replicas,
             evidence: replicas.saturating_mul(accuse::MOST_PER_REPLICA),
+            overheard: replicas.saturating_mul(overheard::MOST_PER_REPLICA),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - *suspicion* by a weak quorum: stop voting in the view, send VIEW-CHANGE (R10, R11, `view_change`);
 //! - a quorum of *view-changes* as the new primary: send NEW-VIEW (R12); a valid *new-view*: enter it (R13, `new_view`);
 //! - a *status*: send what its sender lacks (R23, `catch_up`);
+//! - a *witness*, after a restart: compare what others hold of this replica's votes with what it remembers (R16, `witness`);
 //! - two messages of one signer that contradict each other: keep them as evidence and spread it once (R17, `accuse`).
 //!
 //! Deviations from the paper: every message is signed (its public-key variant); a commit certificate alone lets a
@@ -24,27 +25,39 @@ mod accuse;
 mod catch_up;
 mod checkpoint;
 mod config;
+mod delays;
 mod effects;
 mod held;
 mod log;
 mod new_view;
 mod normal_case;
 mod ordering;
+mod overheard;
+mod peer;
+mod progress;
 mod propose;
+mod reason;
 mod record;
 mod recover;
 mod rejection;
 mod requests;
+mod silence;
 mod timeouts;
 mod timers;
 mod view_change;
+mod witness;
 
 pub use config::{Config, Limits, Timing};
-pub use effects::{Action, Alarm, Effects, Event, JournalPosition, Persist, Unpersisted};
+pub use delays::{Delays, RequestDelays};
+pub use effects::{Action, Alarm, Durable, Effects, Event, JournalPosition, Persist, Unpersisted};
 pub use held::Held;
-pub use record::Record;
+pub use progress::{PeerProgress, Progress};
+pub use reason::Reason;
+pub use record::{Record, VerifiedRecord, verify_records};
 pub use recover::RecoverError;
 pub use rejection::Rejection;
+pub use silence::Silence;
+pub use timers::Timer;
 
 use crate::Now;
 use crate::execution::RequestWindow;
@@ -52,13 +65,17 @@ use checkpoint::Checkpoints;
 use effects::{Awaiting, Output};
 use log::{Bodies, Log};
 use ordering::Ordering;
+use overheard::{Overheard, statement_of};
 use pbft_crypto::Digest;
 use pbft_message::*;
+use peer::Peer;
 use requests::{Requests, Taken};
+use silence::Repair;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use timers::{Timer, Timers};
-use view_change::ViewChanges;
+use timers::Timers;
+use view_change::{Suspicion, ViewChanges};
+use witness::Recovery;
 
 /// One replica's part in agreement, as a pure state machine.
 ///
@@ -88,28 +105,26 @@ pub struct Replica {
     view_changes: ViewChanges,
     peers: BTreeMap<ReplicaId, Peer>,
     evidence: Vec<Verified<Evidence>>,
+    overheard: Overheard,
     timers: Timers,
     output: Output,
-    /// A snapshot became durable: the journal may start anew from here.
-    rebase: bool,
-    /// Voting stopped for good.
+    /// A snapshot of the state at this number is being written: the journal's next base begins from there.
+    base_from: Option<SequenceNumber>,
+    /// It is durable: the journal may begin with its base.
+    adopt_base: bool,
+    /// How many snapshots in a row were begun without a base.
+    missed_bases: u32,
+    /// Voting stopped for good, or until a repair.
     halted: Option<Alarm>,
-}
-
-/// What is known of another replica.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Peer {
-    status: Option<Status>,
-    answered_at: Option<Duration>,
-    /// The view that it suspects the primary of, and until when that counts: suspicion is withdrawn by silence.
-    suspects: Option<(View, Duration)>,
-    heartbeat: u64,
-    /// Up to which committed batch it was last sent what it lacks, and when.
-    served: (SequenceNumber, Duration),
+    repair: Repair,
+    /// It never votes (R16).
+    learner: bool,
+    /// It came back from its disk; none if it began without one (R16).
+    recovery: Option<Recovery>,
 }
 
 impl Replica {
-    /// A replica at genesis.
+    /// A replica at genesis that has no disk to come back from: it votes at once.
     pub fn new(config: Config, signer: Signer, now: Now) -> Self {
         let mut replica = Self::empty(config, signer, now);
         replica.start();
@@ -128,10 +143,16 @@ impl Replica {
             view_changes: ViewChanges::default(),
             peers: others.map(|replica| (replica, Peer::default())).collect(),
             evidence: Vec::new(),
+            overheard: Overheard::default(),
             timers: Timers::default(),
             output: Output::default(),
-            rebase: false,
+            base_from: None,
+            adopt_base: false,
+            missed_bases: 0,
             halted: None,
+            repair: Repair::None,
+            learner: false,
+            recovery: None,
             view: View(0),
             active: true,
             now,
@@ -146,10 +167,10 @@ impl Replica {
         if !self.active {
             return;
         }
-        if self.is_primary() {
-            self.open_view();
-        } else {
+        if !self.is_primary() {
             self.heard_primary();
+        } else if self.votes() {
+            self.open_view();
         }
     }
 
@@ -158,6 +179,27 @@ impl Replica {
         self.now = now;
         if !self.peers.contains_key(&from) {
             return Err(Rejection::Unsolicited);
+        }
+        self.note_votes(from, &message);
+        let statement = statement_of(&message);
+        if let Some(statement) = &statement {
+            self.compare(std::slice::from_ref(statement));
+        }
+        let taken = self.take_in(from, message);
+        if let (Err(rejection), Some(statement)) = (taken, statement)
+            && rejection.leaves_it_aside()
+        {
+            self.overheard.keep(statement);
+        }
+        taken
+    }
+
+    fn take_in(&mut self, from: ReplicaId, message: VerifiedMessage) -> Result<(), Rejection> {
+        if self.is_recovering() && !Self::is_for_recovering(&message) {
+            return Err(Rejection::Recovering);
+        }
+        if self.has_diverged() && !self.is_for_diverged(&message) {
+            return Err(Rejection::Diverged);
         }
         match message {
             VerifiedMessage::PrePrepare { header, body } => self.on_pre_prepare(header, body),
@@ -175,6 +217,7 @@ impl Replica {
             VerifiedMessage::Committed { certificate, body } => self.on_committed(certificate, body),
             VerifiedMessage::Stable(certificate) => self.on_stable(certificate),
             VerifiedMessage::Evidence(evidence) => self.on_evidence(evidence),
+            VerifiedMessage::Witness(witness) => self.on_witness(from, &witness),
             VerifiedMessage::FetchState(_) | VerifiedMessage::State(_) => Err(Rejection::NotForAgreement),
         }
     }
@@ -183,8 +226,8 @@ impl Replica {
     pub fn handle_request(&mut self, now: Now, request: Verified<Signed<Request>>) -> Result<(), RequestRefusal> {
         self.now = now;
         let (client, timestamp) = (request.client, request.timestamp);
-        let watch = (!self.is_primary()).then_some(now.monotonic);
-        let taken = self.requests.take(request.clone(), self.config.authenticator.domain(), watch, false)?;
+        let watch = !self.is_primary();
+        let taken = self.requests.take(request.clone(), self.config.authenticator.domain(), now.monotonic, watch, false)?;
         match taken {
             Taken::Ordered => self.output.at_once(Action::Answer(client, timestamp)),
             Taken::Watched => self.output.at_once(Action::Broadcast(Message::Request(request.into_inner()))),
@@ -195,8 +238,8 @@ impl Replica {
 
     /// A request that another replica passed on: watched too, but not passed on again (R2).
     fn on_relayed_request(&mut self, request: Verified<Signed<Request>>) -> Result<(), Rejection> {
-        let watch = (!self.is_primary()).then_some(self.now.monotonic);
-        let taken = self.requests.take(request, self.config.authenticator.domain(), watch, true);
+        let watch = !self.is_primary();
+        let taken = self.requests.take(request, self.config.authenticator.domain(), self.now.monotonic, watch, true);
         taken.map(|_| ()).map_err(|_| Rejection::RequestNotTaken)
     }
 
@@ -229,6 +272,7 @@ impl Replica {
     pub fn handle_installed(&mut self, now: Now, sequence: SequenceNumber, windows: BTreeMap<ClientId, RequestWindow>) {
         self.now = now;
         self.ordering.installed(sequence);
+        self.repair_installed(sequence);
         self.requests.restore(windows, now.monotonic);
         self.mark_ordered_above(sequence);
         self.advance_frontier();
@@ -238,30 +282,46 @@ impl Replica {
     /// The executor could not get the state asked for; another attempt follows when it is due.
     pub fn handle_transfer_failed(&mut self, now: Now) {
         self.now = now;
-        self.ordering.transferring = None;
+        self.ordering.transfer_failed();
+        self.advance_frontier();
         self.dispatch();
     }
 
-    /// A snapshot of the state at this stable checkpoint is being written: what comes after it must stay at hand, for
-    /// the journal to begin anew from it.
-    pub fn handle_snapshot_started(&mut self, now: Now, sequence: SequenceNumber) {
+    /// The executor's state at a stable checkpoint is not the certified one, however far h has gone on meanwhile (R9).
+    pub fn handle_diverged(&mut self, now: Now, sequence: SequenceNumber) {
         self.now = now;
-        // A small state may be written before this is told.
-        self.ordering.snapshotting = Some(sequence).filter(|sequence| *sequence > self.ordering.snapshot);
+        self.halt(Alarm::Diverged(sequence));
     }
 
-    /// A snapshot of the state at this stable checkpoint is durable: earlier records may go (R9).
+    /// Nobody serves the state that is being fetched any longer: a newer one may be had.
+    pub fn handle_transfer_stalled(&mut self, now: Now) {
+        self.now = now;
+        if self.ordering.transferring.is_some() {
+            self.fetch_newest_state();
+        }
+    }
+
+    /// A snapshot of the state at this stable checkpoint is about to be written: what must be remembered beside it is
+    /// gathered now, while all that comes after it is at hand.
+    pub fn handle_snapshot_started(&mut self, now: Now, sequence: SequenceNumber) {
+        self.now = now;
+        self.base_from = Some(sequence);
+    }
+
+    /// The snapshot that was begun last is durable: earlier records may go (R9).
     pub fn handle_snapshot(&mut self, now: Now, sequence: SequenceNumber) {
         self.now = now;
-        self.ordering.snapshot = self.ordering.snapshot.max(sequence);
-        self.ordering.snapshotting = None;
-        self.rebase = true;
+        self.adopt_base = true;
+        self.repair_durable(sequence);
     }
 
     /// A connection to another replica is up. It may have been away when evidence was spread (R17).
     pub fn handle_peer_up(&mut self, now: Now, peer: ReplicaId) {
         self.now = now;
-        let status = self.status();
+        let mut status = self.status();
+        // Also once enough have answered: this one may hold what they do not (R16).
+        let unheard = self.recovery.as_ref().filter(|recovery| !recovery.answered.contains(&peer));
+        status.asks = unheard.map(|recovery| recovery.asked);
         self.output.at_once(Action::Send(peer, Message::Status(status)));
         for evidence in &self.evidence {
             self.output.after(Action::Send(peer, Message::Evidence((**evidence).clone())));
@@ -274,8 +334,8 @@ impl Replica {
         if !self.is_idle() {
             self.timers.set_at_most(Timer::Status, self.now.monotonic.saturating_add(self.config.timing.status));
         }
-        let rebase = std::mem::take(&mut self.rebase).then(|| self.live_records()).flatten();
-        self.output.take(rebase)
+        let base = self.base_from.take().and_then(|sequence| self.next_base(sequence));
+        self.output.take(base, std::mem::take(&mut self.adopt_base))
     }
 
     /// The view that this replica is in or wants to enter.
@@ -336,14 +396,5 @@ impl Replica {
 
     fn tell(&mut self, event: Event) {
         self.output.at_once(Action::Tell(event));
-    }
-
-    /// Stops voting for good: what was signed must not be contradicted, and what is wrong here must not spread.
-    fn halt(&mut self, alarm: Alarm) {
-        if self.halted.is_none() {
-            self.halted = Some(alarm);
-            self.output.record(Record::Halted(alarm));
-            self.tell(Event::Alarm(alarm));
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 impl Replica {
     /// As the primary of the view that is wanted: sends NEW-VIEW once V is complete and every body in O is held (R12).
     pub(super) fn try_new_view(&mut self) {
-        if self.active || !self.is_primary() || self.halted.is_some() || self.view_changes.built.is_some() {
+        if self.active || !self.is_primary() || !self.votes() || self.view_changes.built.is_some() {
             return;
         }
         let Some(chosen) = self.choose_view_changes() else { return };
@@ -58,15 +58,24 @@ impl Replica {
 
     pub(super) fn on_new_view(&mut self, new_view: Verified<Signed<NewView>>) -> Result<(), Rejection> {
         let view = new_view.view;
-        if view < self.view || (view == self.view && self.active) {
-            return self.look_for_second_new_view(new_view);
+        let current = self.view_changes.current.as_ref().filter(|current| current.view == view);
+        if current == Some(&new_view) {
+            return Err(Rejection::Stale);
         }
-        match new_view.follows() {
+        let second = current.is_some_and(|current| ***current != **new_view);
+        self.compare_cited(&new_view);
+        let follows = new_view.follows();
+        if follows == Ok(false) {
+            self.accuse(Evidence::FalseNewView(Box::new((*new_view).clone())));
+        }
+        if view < self.view || (view == self.view && self.active) {
+            return Err(if second { Rejection::ConflictingVote } else { Rejection::Stale });
+        }
+        match follows {
             Ok(true) => {}
             Ok(false) => {
-                self.accuse(Evidence::FalseNewView(Box::new(new_view.into_inner())));
                 if view == self.view {
-                    self.start_view_change(view.next(), "the new primary sent a false new-view");
+                    self.start_view_change(view.next(), Reason::FalseNewView);
                 }
                 return Err(Rejection::FalseNewView);
             }
@@ -84,22 +93,12 @@ impl Replica {
         Ok(())
     }
 
-    fn look_for_second_new_view(&mut self, new_view: Verified<Signed<NewView>>) -> Result<(), Rejection> {
-        let current = self.view_changes.current.as_ref().filter(|current| current.view == new_view.view);
-        if let Some(current) = current.filter(|current| ****current != **new_view) {
-            let evidence = Evidence::NewViews(Box::new((current.clone().into_inner(), new_view.into_inner())));
-            self.accuse(evidence);
-            return Err(Rejection::ConflictingVote);
-        }
-        Err(Rejection::Stale)
-    }
-
     /// Enters the view that the new-view opens and prepares what it proposes again (R13).
     fn enter_view(&mut self, new_view: Verified<Signed<NewView>>) {
         self.install_new_view(&new_view);
-        // Nobody need ask any more for what only a lower view proposed.
-        let needed = self.needed_bodies();
-        self.bodies.wanted.retain(|digest, _| needed.contains(digest));
+        // What only a lower view proposed is not kept or asked for any more either.
+        self.forget_settled();
+        self.dispatch();
         self.relay_waiting();
         let now = self.now.monotonic;
         self.timers.clear(Timer::NewView);
@@ -142,7 +141,9 @@ impl Replica {
         self.view_changes.caught_up = false;
         self.view_changes.built = None;
         self.view_changes.own = None;
-        self.view_changes.current = Some(new_view.clone());
+        if let Some(left) = self.view_changes.current.replace(new_view.clone()) {
+            self.overheard.keep(Statement::NewView(Box::new(left.into_inner())));
+        }
         self.view_changes.reproposed_through = max;
         self.view_changes.next_sequence = max.max(self.log.low()).next();
         self.view_changes.outstanding.clear();
@@ -157,7 +158,7 @@ impl Replica {
                 self.view_changes.outstanding.insert(sequence);
             }
             if let Some(batch) = self.bodies.get(&digest) {
-                self.requests.proposed(batch);
+                self.requests.proposed(batch, self.now.monotonic);
                 self.view_changes.last_time = self.view_changes.last_time.max(batch.time());
             }
         }
@@ -184,7 +185,7 @@ impl Replica {
             let Some(batch) = self.bodies.get(&digest).cloned() else { continue };
             for request in batch.verified_requests() {
                 // A request that there is no room for is sent again by its client.
-                let _ = self.requests.take(request, &domain, Some(self.now.monotonic), true);
+                let _ = self.requests.take(request, &domain, self.now.monotonic, true, true);
             }
         }
     }
@@ -202,7 +203,7 @@ impl Replica {
     /// Verified evidence against the primary of this view is at once treated as expiry (R10).
     pub(super) fn suspect_the_accused(&mut self, accused: ReplicaId) {
         if accused == self.primary() {
-            self.suspect(Suspicion::Proven("the primary lied, provably"));
+            self.suspect(Suspicion::Proven(Reason::Evidence));
         }
     }
 }

@@ -7,6 +7,10 @@ use pbft_crypto::Signature;
 impl Replica {
     pub(super) fn on_pre_prepare(&mut self, header: Verified<Signed<PrePrepare>>, body: Proposal) -> Result<(), Rejection> {
         let PrePrepare { view, sequence, digest, .. } = **header;
+        if let Proposal::Invalid(invalid) = &body {
+            self.accuse(Evidence::InvalidBatch((*header).clone(), invalid.body().clone()));
+            return Err(Rejection::InvalidBatch);
+        }
         if view != self.view {
             return Err(Rejection::WrongView);
         }
@@ -14,18 +18,12 @@ impl Replica {
             return Err(Rejection::OutsideWatermarks);
         }
         self.heard_primary();
-        if let Proposal::Invalid(invalid) = body {
-            self.accuse(Evidence::InvalidBatch(header.into_inner(), invalid.body().clone()));
-            return Err(Rejection::InvalidBatch);
-        }
-        let known = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).map(|known| known.signed.clone());
-        if let Some(known) = known {
+        if let Some(known) = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).map(|known| &known.signed) {
             if known.view < view {
                 // Not entered yet: the proposal of the view that was left is still needed. It is sent again.
                 return Err(Rejection::WrongView);
             }
             if known.digest != digest {
-                self.accuse(Evidence::PrePrepares(known.into_inner(), header.into_inner()));
                 return Err(Rejection::ConflictingPrePrepare);
             }
             if self.bodies.holds(&digest) {
@@ -33,7 +31,7 @@ impl Replica {
             }
         }
         if let Proposal::Valid(batch) = body {
-            self.hold(batch, sequence)?;
+            self.hold(batch, self.is_executed_next(sequence))?;
         }
         if let Some(slot) = self.log.slot_mut(sequence) {
             slot.header.get_or_insert(Header { signed: header, accepted: false });
@@ -43,21 +41,33 @@ impl Replica {
         Ok(())
     }
 
-    /// Holds a body, if there is room (R19). For the next number to be executed there always is: without it nothing
-    /// would ever be freed.
-    pub(super) fn hold(&mut self, batch: Verified<Batch>, sequence: SequenceNumber) -> Result<(), Rejection> {
-        let room = self.config.limits.body_bytes.saturating_sub(self.bodies.bytes());
-        let next = sequence <= self.ordering.frontier.next();
-        if batch.bytes().len() > room && !next && !self.bodies.holds(&batch.digest()) {
+    /// Holds a body, if there is room (R19), or if nothing would ever be freed without it.
+    pub(super) fn hold(&mut self, batch: Verified<Batch>, in_any_case: bool) -> Result<(), Rejection> {
+        if !self.make_room_for(&batch) && !in_any_case {
             return Err(Rejection::LogFull);
         }
         self.bodies.hold(batch, false);
         Ok(())
     }
 
+    pub(super) fn is_executed_next(&self, sequence: SequenceNumber) -> bool {
+        sequence <= self.ordering.in_prospect().next()
+    }
+
+    /// What is executed and settled is kept for those that lag only as long as nothing else needs its room: a replica that
+    /// catches up comes to no checkpoint that would free it.
+    fn make_room_for(&mut self, batch: &Verified<Batch>) -> bool {
+        let fits = |replica: &Self| replica.bodies.bytes().saturating_add(batch.bytes().len()) <= replica.config.limits.body_bytes;
+        if self.bodies.holds(&batch.digest()) || fits(self) {
+            return true;
+        }
+        self.forget_beyond(self.config.limits.body_bytes / 4, self.log.low());
+        fits(self)
+    }
+
     /// Accepts the parked pre-prepare of a number once everything that R3 and R4 ask for is there.
     pub(super) fn try_accept(&mut self, sequence: SequenceNumber) {
-        if !self.active {
+        if !self.active || self.is_recovering() {
             return;
         }
         let parked = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).filter(|header| !header.accepted);
@@ -80,10 +90,9 @@ impl Replica {
             slot.spoke_at = now;
         }
         if let Some(batch) = self.bodies.get(&header.digest) {
-            self.requests.proposed(batch);
+            self.requests.proposed(batch, now);
         }
         self.send_prepare(&header);
-        self.look_for_equivocation(sequence);
         self.try_prepared(sequence);
     }
 
@@ -107,8 +116,8 @@ impl Replica {
         }
     }
 
-    fn send_prepare(&mut self, header: &Verified<Signed<PrePrepare>>) {
-        if self.is_primary() || self.halted.is_some() {
+    pub(super) fn send_prepare(&mut self, header: &Verified<Signed<PrePrepare>>) {
+        if self.is_primary() || !self.votes() {
             return;
         }
         let PrePrepare { view, sequence, digest, .. } = ***header;
@@ -132,47 +141,28 @@ impl Replica {
     }
 
     pub(super) fn on_prepare(&mut self, prepare: Verified<Signed<Prepare>>, pre_prepare: Signature) -> Result<(), Rejection> {
+        self.compare_proposals(&prepare, pre_prepare);
         if prepare.view != self.view {
             return Err(Rejection::WrongView);
         }
         let sequence = prepare.sequence;
         let slot = self.log.slot_mut(sequence).ok_or(Rejection::OutsideWatermarks)?;
         if let Some((known, _)) = slot.prepares.get(&prepare.replica).filter(|(known, _)| known.view == prepare.view) {
-            if known.digest == prepare.digest {
-                return Err(Rejection::Duplicate);
-            }
-            let evidence = Evidence::Prepares(known.clone().into_inner(), prepare.into_inner());
-            self.accuse(evidence);
-            return Err(Rejection::ConflictingVote);
+            let same = known.digest == prepare.digest;
+            return Err(if same { Rejection::Duplicate } else { Rejection::ConflictingVote });
         }
-        slot.prepares.insert(prepare.replica, (prepare, pre_prepare));
-        self.look_for_equivocation(sequence);
+        let earlier = slot.prepares.insert(prepare.replica, (prepare, pre_prepare));
+        if let Some((earlier, _)) = earlier {
+            self.overheard.keep(Statement::Prepare(earlier.into_inner()));
+        }
         self.try_prepared(sequence);
         Ok(())
-    }
-
-    /// A prepare for another digest than the accepted one carries the other half of an equivocation (R5).
-    fn look_for_equivocation(&mut self, sequence: SequenceNumber) {
-        let Some(slot) = self.log.slot(sequence) else { return };
-        let Some(header) = slot.header.as_ref().map(|header| &header.signed) else { return };
-        if self.accused(header.replica, EvidenceKind::TwoPrePrepares) {
-            return;
-        }
-        let other = |(prepare, signature): &(Verified<Signed<Prepare>>, Signature)| {
-            let half = PrePrepare { digest: prepare.digest, ..***header };
-            self.config.authenticator.verify_header(half, *signature).ok()
-        };
-        let differing = slot.prepares.values().filter(|(prepare, _)| prepare.digest != header.digest);
-        if let Some(half) = differing.take(self.genesis().weak_quorum()).find_map(other) {
-            let evidence = Evidence::PrePrepares(header.clone().into_inner(), half.into_inner());
-            self.accuse(evidence);
-        }
     }
 
     /// Prepared: the body, the pre-prepare, and `quorum - 1` matching prepares (R5). Then COMMIT (R6).
     pub(super) fn try_prepared(&mut self, sequence: SequenceNumber) {
         let view = self.view;
-        if !self.active || self.halted.is_some() {
+        if !self.active || !self.votes() {
             return;
         }
         let Some(slot) = self.log.slot(sequence) else { return };
@@ -208,16 +198,15 @@ impl Replica {
         let slot = self.log.slot_mut(commit.sequence).ok_or(Rejection::OutsideWatermarks)?;
         if let Some(known) = slot.commits.get(&commit.replica) {
             if known.view == commit.view && known.digest != commit.digest {
-                let evidence = Evidence::Commits(known.clone().into_inner(), commit.into_inner());
-                self.accuse(evidence);
                 return Err(Rejection::ConflictingVote);
             }
             if known.view >= commit.view {
                 return Err(Rejection::Duplicate);
             }
         }
-        slot.commits.insert(commit.replica, commit.clone());
-        self.look_for_hidden_prepared(&commit);
+        if let Some(earlier) = slot.commits.insert(commit.replica, commit.clone()) {
+            self.overheard.keep(Statement::Commit(earlier.into_inner()));
+        }
         self.try_committed(&commit);
         Ok(())
     }

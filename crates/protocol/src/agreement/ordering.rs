@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ordering {
     committed: BTreeMap<SequenceNumber, Committed>,
-    /// Every number up to this one is committed here with its body, or part of an installed state.
+    /// Every number up to this one is committed here with its body, or part of a state that is installed or being fetched.
     pub frontier: SequenceNumber,
     /// Handed to the executor.
     pub dispatched: SequenceNumber,
@@ -16,10 +16,6 @@ pub(super) struct Ordering {
     pub executed: SequenceNumber,
     /// The state that the executor is fetching (R14).
     pub transferring: Option<SequenceNumber>,
-    /// The newest durable snapshot.
-    pub snapshot: SequenceNumber,
-    /// The snapshot that is being written: what comes after it must stay at hand.
-    pub snapshotting: Option<SequenceNumber>,
     /// Status periods in a row that ended behind h without anything executed.
     pub stalled_periods: u32,
     /// Status periods in a row that ended with the whole log executed and no stable checkpoint.
@@ -53,6 +49,24 @@ impl Ordering {
         self.committed.insert(certificate.sequence, Committed { certificate, at });
     }
 
+    /// What is executed, or will be once the state that is being fetched is installed.
+    pub fn in_prospect(&self) -> SequenceNumber {
+        self.executed.max(self.transferring.unwrap_or_default())
+    }
+
+    /// The state after `target` is being fetched: batches are held from there on (R14).
+    fn transfer(&mut self, target: SequenceNumber) {
+        self.transferring = Some(target);
+        self.frontier = self.frontier.max(target);
+        self.stalled_periods = 0;
+    }
+
+    /// No state is fetched: what follows the executed numbers is missing again.
+    pub fn transfer_failed(&mut self) {
+        self.transferring = None;
+        self.frontier = self.dispatched;
+    }
+
     /// The state after `sequence` is installed or restored: nothing at or below it remains to be executed.
     pub fn installed(&mut self, sequence: SequenceNumber) {
         self.transferring = None;
@@ -83,7 +97,7 @@ impl Ordering {
 
     /// Forgets what is executed and at or below `settled`.
     fn forget(&mut self, settled: SequenceNumber) {
-        self.committed = self.committed.split_off(&settled.min(self.executed).next());
+        self.committed = self.committed.split_off(&settled.min(self.in_prospect()).next());
     }
 }
 
@@ -94,16 +108,17 @@ impl Replica {
         body: Option<Verified<Batch>>,
     ) -> Result<(), Rejection> {
         let sequence = certificate.sequence;
+        self.compare(&certificate.statements().collect::<Vec<_>>());
         if sequence <= self.ordering.frontier {
             return Err(Rejection::Stale);
         }
-        // Up to one window above what is executed, so that a replica behind h can still fill the gap, or inside (h, H].
-        let near = sequence <= self.ordering.executed.plus(self.genesis().parameters.log_window);
+        // Up to one window above what is there, so that a replica behind h can still fill the gap, or inside (h, H].
+        let near = sequence <= self.ordering.frontier.plus(self.genesis().parameters.log_window);
         if !near && !self.log.contains(sequence) {
             return Err(Rejection::OutsideWatermarks);
         }
         if let Some(batch) = body {
-            self.hold(batch, sequence)?;
+            self.hold(batch, self.is_executed_next(sequence))?;
         }
         let digest = certificate.digest;
         self.learn_committed(certificate);
@@ -163,12 +178,24 @@ impl Replica {
         }
     }
 
-    /// Hands committed batches to the executor, no further than it may lag (R19).
+    /// Has the state of the newest stable checkpoint fetched (R14). What comes after it is gathered meanwhile, so that
+    /// execution can go on from there however long it takes.
+    pub(super) fn fetch_newest_state(&mut self) {
+        let Some(stable) = self.checkpoints.stable.clone().filter(|stable| stable.sequence > self.ordering.in_prospect()) else {
+            return;
+        };
+        self.ordering.transfer(stable.sequence);
+        self.output.at_once(Action::TransferState(stable));
+        self.advance_frontier();
+    }
+
+    /// Hands committed batches to the executor, no further than it may lag, nor beyond H: whoever committed beyond it has the
+    /// certificate that moves it, and the checkpoints signed above h would have no bound (R19).
     pub(super) fn dispatch(&mut self) {
-        if self.ordering.transferring.is_some() {
+        if self.ordering.transferring.is_some() || self.has_diverged() {
             return;
         }
-        while self.ordering.dispatched < self.ordering.frontier
+        while self.ordering.dispatched < self.ordering.frontier.min(self.log.high())
             && self.ordering.dispatched.above(self.ordering.executed) < self.config.limits.execution_lag
         {
             let sequence = self.ordering.dispatched.next();
@@ -206,22 +233,24 @@ impl Replica {
     /// Frees what no peer, no view change and no execution will need (R9, R11).
     pub(super) fn forget_settled(&mut self) {
         let served = self.log.low().minus(self.genesis().parameters.log_window);
-        self.ordering.forget(self.ordering.snapshotting.unwrap_or(served).min(served));
+        self.ordering.forget(served);
         self.ordering.forget_out_of_reach(self.log.low(), self.genesis().parameters.log_window);
         self.retain_needed_bodies();
-        // Under the pressure of large batches fewer are kept for those that lag, and at last none for the journal.
+        // Under the pressure of large batches fewer are kept for those that lag, and at last none for a state that is still
+        // being fetched: then a newer one is.
         let (share, half) = (self.config.limits.body_bytes / 4, self.config.limits.body_bytes / 2);
-        let low = self.log.low();
-        self.forget_beyond(share, self.ordering.snapshotting.unwrap_or(low).min(low));
-        self.forget_beyond(half, low);
+        if self.ordering.transferring.is_some() && self.bodies.bytes() > half {
+            self.fetch_newest_state();
+        }
+        self.forget_beyond(share, self.log.low());
     }
 
     /// Forgets settled batches, oldest first, until the rest takes no more than so many bytes.
-    fn forget_beyond(&mut self, bytes: usize, settled: SequenceNumber) {
+    pub(super) fn forget_beyond(&mut self, bytes: usize, settled: SequenceNumber) {
         let mut excess = self.bodies.bytes().saturating_sub(bytes);
         let mut last = None;
         for (sequence, committed) in self.ordering.committed_above(SequenceNumber::GENESIS) {
-            if excess == 0 || sequence > settled || sequence > self.ordering.executed {
+            if excess == 0 || sequence > settled || sequence > self.ordering.in_prospect() {
                 break;
             }
             excess = excess.saturating_sub(self.bodies.size(&committed.certificate.digest));
@@ -239,14 +268,14 @@ impl Replica {
     }
 
     /// What execution, the log, view-changes or the new-view name.
-    pub(super) fn needed_bodies(&self) -> BTreeSet<Digest> {
+    fn needed_bodies(&self) -> BTreeSet<Digest> {
         let slots = self.log.slots().flat_map(|(_, slot)| {
             let header = slot.header.as_ref().map(|header| header.signed.digest);
             let prepared = slot.prepared.as_ref().map(|certificate| certificate.digest);
             header.into_iter().chain(prepared)
         });
         let committed = self.ordering.committed_above(SequenceNumber::GENESIS).map(|(_, committed)| committed.certificate.digest);
-        let proposed = self.view_changes.cited_digests();
+        let proposed = self.view_changes.cited_digests(self.log.low());
         slots.chain(committed).chain(proposed).collect()
     }
 }

@@ -3,6 +3,9 @@
 use super::log::Header;
 use super::*;
 
+/// A batch is large from this part of the largest one on.
+const LARGE_BATCH: usize = 4;
+
 impl Replica {
     /// Before its first pre-prepare in a view the primary makes durable that it is about to propose (R15).
     pub(super) fn open_view(&mut self) {
@@ -13,18 +16,18 @@ impl Replica {
     }
 
     fn may_propose(&self) -> bool {
-        self.active && self.is_primary() && self.halted.is_none() && self.view_changes.opened == Some(self.view)
+        self.active && self.is_primary() && self.votes() && self.view_changes.opened == Some(self.view)
     }
 
-    /// Proposes what waits. A lone request goes at once; under load requests gather while `pipeline` batches are in
-    /// flight, and make a larger batch.
+    /// Proposes what waits. A lone request goes at once; under load requests gather while batches are in flight, and make
+    /// a larger batch: up to two are in flight in any case, and up to `pipeline` if they are large.
     pub(super) fn propose(&mut self) {
         if !self.may_propose() {
             return;
         }
         while self.requests.has_unproposed() && self.has_room_to_propose() {
             let most_bytes = self.genesis().parameters.max_batch_bytes;
-            let requests = self.requests.next_batch(self.config.limits.batch_requests, most_bytes);
+            let requests = self.requests.next_batch(self.now.monotonic, self.config.limits.batch_requests, most_bytes);
             if requests.is_empty() {
                 return;
             }
@@ -42,19 +45,29 @@ impl Replica {
     fn has_room_to_propose(&self) -> bool {
         let next = self.view_changes.next_sequence;
         let in_flight = self.view_changes.next_sequence.minus(1).above(self.ordering.frontier.max(self.log.low()));
-        let lag = self.ordering.frontier.above(self.ordering.executed);
+        // What comes after a state that is being fetched waits for it, not for the executor.
+        let lag = self.ordering.dispatched.above(self.ordering.executed);
         next <= self.log.high()
             && in_flight < self.config.limits.pipeline
+            && (in_flight < 2 || self.is_large_batch_waiting())
             && lag < self.config.limits.execution_lag
             && !self.is_heavy()
     }
 
+    /// What a batch costs hardly depends on its size: many small ones in flight would take from all what large ones save.
+    fn is_large_batch_waiting(&self) -> bool {
+        let (requests, bytes) = self.requests.unproposed();
+        let (most, most_bytes) = (self.config.limits.batch_requests, self.genesis().parameters.max_batch_bytes);
+        requests >= most.div_ceil(LARGE_BATCH) || bytes >= most_bytes.div_ceil(LARGE_BATCH)
+    }
+
     /// What was proposed above h takes as much memory as it may: half of it all, so that the backups, whose h may be
-    /// lower, have room for it too.
+    /// lower, have room for it too; or all memory is taken, also by what lower views proposed.
     fn is_heavy(&self) -> bool {
         let digests = self.log.slots().filter_map(|(_, slot)| slot.accepted()).map(|header| header.digest);
         let bytes = digests.fold(0, |sum: usize, digest| sum.saturating_add(self.bodies.size(&digest)));
-        bytes >= self.config.limits.body_bytes / 2
+        let most = self.config.limits.body_bytes;
+        bytes >= most / 2 || (bytes > 0 && self.bodies.bytes() >= most)
     }
 
     fn propose_body(&mut self, body: Option<Verified<Batch>>) {

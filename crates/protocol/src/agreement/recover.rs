@@ -1,13 +1,18 @@
 //! Coming back from the journal with every promise kept (R15).
 
 use super::log::Header;
+use super::record::{Checked, VerifiedRecord};
 use super::*;
+use std::collections::BTreeSet;
+
+/// After so many snapshots in a row without a base the journal's growth is an alarm.
+const MOST_MISSED_BASES: u32 = 3;
 
 /// Why a replica cannot continue from its journal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoverError {
     /// A record does not verify under the genesis: the journal belongs to another cluster or was altered.
-    #[error("journal record {index} does not verify: {reason}")]
+    #[error("record {index} of the journal does not verify: {reason}")]
     Invalid {
         /// The record's place, from 0.
         index: usize,
@@ -15,50 +20,59 @@ pub enum RecoverError {
         reason: Invalid,
     },
     /// A body in the journal breaks R4.
-    #[error("journal record {index} holds an invalid batch")]
+    #[error("record {index} of the journal holds an invalid batch")]
     InvalidBatch {
         /// The record's place, from 0.
         index: usize,
     },
 }
 
+impl RecoverError {
+    /// The place of the record that is not as it should be, counted from 0.
+    pub const fn index(&self) -> usize {
+        match self {
+            Self::Invalid { index, .. } | Self::InvalidBatch { index } => *index,
+        }
+    }
+}
+
 impl Replica {
     /// A replica that continues from its journal's records and the executor's restored state.
     ///
-    /// Every signature is checked again. Whoever was primary and may have proposed leaves the view as its first act;
-    /// whoever wanted a view still wants it, with the same bytes; votes are repeated, never changed.
+    /// Whoever was primary and may have proposed leaves the view as its first act;
+    /// whoever wanted a view still wants it, with the same bytes; votes are repeated, never changed. It votes once a quorum,
+    /// itself included, has told it what it said before (R16).
     pub fn recover(
         config: Config,
         signer: Signer,
         now: Now,
         restored: (SequenceNumber, BTreeMap<ClientId, RequestWindow>),
-        records: impl IntoIterator<Item = Record>,
-    ) -> Result<Self, RecoverError> {
+        records: impl IntoIterator<Item = VerifiedRecord>,
+    ) -> Self {
         let mut replica = Self::empty(config, signer, now);
         let (sequence, windows) = restored;
         replica.ordering.installed(sequence);
-        replica.ordering.snapshot = sequence;
         replica.requests.restore(windows, now.monotonic);
-        for (index, record) in records.into_iter().enumerate() {
-            replica.replay(index, record)?;
-        }
+        records.into_iter().for_each(|record| replica.replay(record.0));
+        // Not before: a later record may rest on a body that nothing else names, or close a gap that had been open for long.
+        replica.advance_frontier();
+        replica.forget_settled();
         // What replaying recorded and wanted sent was recorded and sent before; it is sent again when asked for.
         replica.output = Output::default();
+        let recovery = Recovery { asked: now.wall, answered: BTreeSet::new() };
+        replica.recovery = (!replica.learner).then_some(recovery);
+        // The certified state of a repair was durable, and that it was repaired was not.
+        replica.repair_installed(sequence);
+        replica.repair_durable(sequence);
         replica.resume();
-        Ok(replica)
+        replica
     }
 
-    fn replay(&mut self, index: usize, record: Record) -> Result<(), RecoverError> {
-        let authenticator = self.config.authenticator.clone();
-        let invalid = |reason| RecoverError::Invalid { index, reason };
+    fn replay(&mut self, record: Checked) {
         match record {
-            Record::Opened(view) => self.view_changes.opened = Some(view),
-            Record::Body(body) => match authenticator.verify_body(body) {
-                Proposal::Valid(batch) => self.bodies.hold(batch, true),
-                _ => return Err(RecoverError::InvalidBatch { index }),
-            },
-            Record::PrePrepare(header) => {
-                let signed = authenticator.verify_signed(header).map_err(invalid)?;
+            Checked::Opened(view) => self.view_changes.opened = Some(view),
+            Checked::Body(batch) => self.bodies.hold(batch, true),
+            Checked::PrePrepare(signed) => {
                 let next = signed.sequence.next();
                 let accepted = self.bodies.holds(&signed.digest);
                 if let Some(slot) = self.log.slot_mut(signed.sequence) {
@@ -66,71 +80,59 @@ impl Replica {
                 }
                 self.view_changes.next_sequence = self.view_changes.next_sequence.max(next);
             }
-            Record::Prepare(prepare) => {
-                let prepare = authenticator.verify_signed(prepare).map_err(invalid)?;
-                self.replay_prepare(prepare);
-            }
-            Record::Prepared(certificate) => {
-                let certificate = authenticator.verify_prepared(certificate).map_err(invalid)?;
+            Checked::Prepare(prepare) => self.replay_prepare(prepare),
+            Checked::Prepared(certificate) => {
                 if let Some(slot) = self.log.slot_mut(certificate.sequence) {
                     slot.prepared = Some(certificate);
                 }
             }
-            Record::Commit(commit) => {
-                let commit = authenticator.verify_signed(commit).map_err(invalid)?;
+            Checked::Commit(commit) => {
                 if let Some(slot) = self.log.slot_mut(commit.sequence) {
                     slot.commits.insert(commit.replica, commit.clone());
                     slot.own_commit = Some(commit);
                 }
             }
-            Record::Committed(certificate) => {
-                let certificate = authenticator.verify_committed(certificate).map_err(invalid)?;
+            Checked::Committed(certificate) => {
                 self.view_changes.outstanding.remove(&certificate.sequence);
                 if certificate.sequence > self.ordering.executed {
                     self.ordering.insert(certificate, self.now.monotonic);
                     self.advance_frontier();
                 }
             }
-            Record::Checkpoint(checkpoint) => {
-                let checkpoint = authenticator.verify_signed(checkpoint).map_err(invalid)?;
-                self.checkpoints.own.insert(checkpoint.sequence, checkpoint);
-            }
-            Record::Stable(certificate) => {
-                let certificate = authenticator.verify_stable(certificate).map_err(invalid)?;
-                self.advance_stable(certificate);
-            }
-            Record::ViewChange(change) => {
-                let change = authenticator.verify_view_change(change).map_err(invalid)?;
+            Checked::Checkpoint(checkpoint) => _ = self.checkpoints.own.insert(checkpoint.sequence, checkpoint),
+            Checked::Stable(certificate) => self.advance_stable(certificate),
+            Checked::ViewChange(change) => {
                 self.view = change.view;
                 self.active = false;
                 self.view_changes.attempts = self.view_changes.attempts.saturating_add(1);
                 self.view_changes.received.insert(self.id(), change.clone());
                 self.view_changes.own = Some(change);
             }
-            Record::NewView(new_view) => {
-                let new_view = authenticator.verify_new_view(new_view).map_err(invalid)?;
+            Checked::NewView(new_view) => {
                 if new_view.replica == self.id() {
                     self.view_changes.opened = Some(new_view.view);
                 }
                 self.install_new_view(&new_view);
             }
-            Record::Halted(alarm) => self.halted = Some(alarm),
-            Record::Evidence(evidence) => {
-                self.evidence.push(authenticator.verify_evidence(evidence).map_err(invalid)?);
-            }
+            Checked::Halted(alarm) => (self.halted, self.repair) = (Some(alarm), Repair::None),
+            Checked::Repair => self.repair = Repair::Asked,
+            Checked::Repaired => (self.halted, self.repair) = (None, Repair::None),
+            Checked::Learner => self.learner = true,
+            // A base that was not adopted repeats what is before it.
+            Checked::Evidence(evidence) if self.evidence.contains(&evidence) => {}
+            Checked::Evidence(evidence) => self.evidence.push(evidence),
         }
-        Ok(())
     }
 
     fn replay_prepare(&mut self, prepare: Verified<Signed<Prepare>>) {
         let id = self.id();
         let Some(slot) = self.log.slot_mut(prepare.sequence) else { return };
+        slot.own_prepare = Some(prepare.clone());
         let Some(header) = slot.accepted().map(|header| header.signature()) else { return };
-        slot.prepares.insert(id, (prepare.clone(), header));
-        slot.own_prepare = Some(prepare);
+        slot.prepares.insert(id, (prepare, header));
     }
 
-    /// The first acts after a restart.
+    /// The first acts after a restart: what is known is executed, and the others are asked for the rest.
     fn resume(&mut self) {
         let now = self.now.monotonic;
         let own: Vec<SequenceNumber> = self.checkpoints.own.keys().copied().collect();
@@ -148,32 +150,50 @@ impl Replica {
             self.want(digest);
         }
         self.timers.set(Timer::Status, now);
+        if !self.is_recovering() {
+            self.begin();
+        }
+    }
+
+    /// It remembers all that is known of its votes: from now on it takes part.
+    pub(super) fn begin(&mut self) {
+        let now = self.now.monotonic;
+        // Nobody was late while this replica did not listen.
+        self.requests.requeue(now);
         if !self.active {
             self.timers.set(Timer::Resend, now);
-            return;
+            return self.catch_up_on_votes();
         }
         if self.is_primary() && self.view_changes.opened == Some(self.view) {
             // Proposals may have left without being durable: this view is over for its primary (R15).
-            return self.start_view_change(self.view.next(), "restarted as primary");
+            return self.start_view_change(self.view.next(), Reason::Restarted);
         }
         self.start();
         if !self.view_changes.outstanding.is_empty() {
             self.timers.set(Timer::Reproposed, now.saturating_add(self.timeout()));
         }
-        let parked: Vec<SequenceNumber> = self.log.slots().filter(|(_, slot)| slot.header.is_some()).map(|(s, _)| s).collect();
-        for sequence in parked {
-            self.try_accept(sequence);
-            self.try_prepared(sequence);
-        }
+        self.catch_up_on_votes();
     }
 
-    /// The records that stand for all that this replica must remember, from the newest snapshot on. None if execution
-    /// could not be replayed from them: then the journal keeps what it has.
-    pub(super) fn live_records(&mut self) -> Option<Vec<Record>> {
+    /// The journal's next base, beside a snapshot of the state at this number. None if execution could not be replayed
+    /// from there: then the journal keeps what it has, and that is told if it happens again and again.
+    pub(super) fn next_base(&mut self, snapshot: SequenceNumber) -> Option<Vec<Record>> {
+        let base = self.live_records(snapshot);
+        // What comes between the snapshot and a state that is being fetched is never here.
+        let is_missed = base.is_none() && self.ordering.transferring.is_none();
+        self.missed_bases = if is_missed { self.missed_bases.saturating_add(1) } else { 0 };
+        if self.missed_bases == MOST_MISSED_BASES {
+            self.tell(Event::Alarm(Alarm::NoBase(snapshot)));
+        }
+        base
+    }
+
+    /// The records that stand for all that this replica must remember beside the snapshot.
+    fn live_records(&mut self, snapshot: SequenceNumber) -> Option<Vec<Record>> {
         let mut records = Vec::new();
-        let mut bodies = std::collections::BTreeSet::new();
-        let mut expected = self.ordering.snapshot.next();
-        let replayed: Vec<_> = self.ordering.committed_above(self.ordering.snapshot).collect();
+        let mut bodies = BTreeSet::new();
+        let mut expected = snapshot.next();
+        let replayed: Vec<_> = self.ordering.committed_above(snapshot).collect();
         for (sequence, committed) in &replayed {
             if *sequence <= self.ordering.frontier && *sequence != expected {
                 return None;
@@ -181,7 +201,7 @@ impl Replica {
             expected = sequence.next();
             bodies.insert(committed.certificate.digest);
         }
-        if replayed.is_empty() && self.ordering.frontier > self.ordering.snapshot {
+        if replayed.is_empty() && self.ordering.frontier > snapshot {
             return None;
         }
         for (_, slot) in self.log.slots() {
@@ -190,7 +210,9 @@ impl Replica {
         }
         let opening = (self.active && self.is_primary()).then_some(self.view);
         records.extend(opening.or(self.view_changes.opened).map(Record::Opened));
+        records.extend(self.learner.then_some(Record::Learner));
         records.extend(self.halted.map(Record::Halted));
+        records.extend((self.repair != Repair::None).then_some(Record::Repair));
         records.extend(self.checkpoints.stable.as_ref().map(|stable| Record::Stable((**stable).clone())));
         records.extend(bodies.iter().filter_map(|digest| self.bodies.get(digest)).map(|batch| Record::Body(batch.bytes().clone())));
         records.extend(replayed.iter().map(|(_, committed)| Record::Committed((*committed.certificate).clone())));

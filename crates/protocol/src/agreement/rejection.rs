@@ -37,6 +37,12 @@ pub enum Rejection {
     /// No room for the request, or of no use (R19).
     #[error("request not taken")]
     RequestNotTaken,
+    /// Whether it forgot anything is not known yet (R16). It is sent again.
+    #[error("back from its disk, and its witnesses are not heard yet")]
+    Recovering,
+    /// The own state is not the certified one, and nothing is to be built on it (R9).
+    #[error("the own state differs from the certified one")]
+    Diverged,
     /// Belongs to state transfer, which the executor handles.
     #[error("not for agreement")]
     NotForAgreement,
@@ -58,15 +64,29 @@ impl Rejection {
             Self::NotPrimary => "not_primary",
             Self::LogFull => "log_full",
             Self::RequestNotTaken => "request_not_taken",
+            Self::Recovering => "recovering",
+            Self::Diverged => "diverged",
             Self::NotForAgreement => "not_for_agreement",
         }
+    }
+
+    /// What was signed has no place in the log, where it would be compared with what comes later.
+    pub(super) const fn leaves_it_aside(self) -> bool {
+        matches!(self, Self::WrongView | Self::OutsideWatermarks | Self::Stale | Self::LogFull | Self::Recovering | Self::Diverged)
     }
 
     /// Ordinary in a correct cluster: a retransmission, or a message that was overtaken.
     pub const fn is_ordinary(self) -> bool {
         matches!(
             self,
-            Self::WrongView | Self::OutsideWatermarks | Self::Duplicate | Self::Stale | Self::Unsolicited | Self::RequestNotTaken
+            Self::WrongView
+                | Self::OutsideWatermarks
+                | Self::Duplicate
+                | Self::Stale
+                | Self::Unsolicited
+                | Self::RequestNotTaken
+                | Self::Recovering
+                | Self::Diverged
         )
     }
 }

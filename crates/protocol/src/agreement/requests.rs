@@ -1,3 +1,4 @@
+use super::delays::{Aside, RequestDelays};
 use crate::execution::{Admission, RequestWindow};
 use pbft_crypto::Digest;
 use pbft_message::{Batch, ClientId, Domain, Genesis, Request, RequestRefusal, Signed, Timestamp, Verified};
@@ -23,6 +24,7 @@ pub(super) struct Requests {
     count: usize,
     bytes: usize,
     limits: Bounds,
+    delays: Aside<RequestDelays>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +41,16 @@ struct Waiting {
     unproposed: BTreeSet<Timestamp>,
     /// The lowest watched request, and since when it has been the lowest (R10).
     lowest_watched: Option<(Timestamp, Duration)>,
-    /// The watched request that was sent to the primary again.
-    reminded_of: Option<Timestamp>,
+    /// The watched request that was sent to the primary again, and when.
+    reminded: Option<(Timestamp, Duration)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pending {
     request: Verified<Signed<Request>>,
     digest: Digest,
+    /// When it came.
+    since: Aside<Duration>,
     watched: bool,
     /// A replica passed it on.
     relayed: bool,
@@ -80,16 +84,28 @@ impl Requests {
             count: 0,
             bytes: 0,
             limits: Bounds { per_client, count, bytes },
+            delays: Aside::default(),
         }
     }
 
+    /// How many bytes wait to be ordered.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How long requests waited (R18).
+    pub fn delays(&self) -> &RequestDelays {
+        &self.delays.0
+    }
+
     /// Takes a request in. `relayed`: it came from a replica, for which each client has one place that is never busy
-    /// (R19). `watch`: its discharge is awaited from now on (R10).
+    /// (R19). `watch`: its discharge is awaited from `now` on (R10).
     pub fn take(
         &mut self,
         request: Verified<Signed<Request>>,
         domain: &Domain,
-        watch: Option<Duration>,
+        now: Duration,
+        watch: bool,
         relayed: bool,
     ) -> Result<Taken, RequestRefusal> {
         let (client, timestamp) = (request.client, request.timestamp);
@@ -104,9 +120,9 @@ impl Requests {
             if known.digest != digest {
                 return Err(RequestRefusal::TimestampReused);
             }
-            let newly_watched = watch.is_some() && !known.watched;
+            let newly_watched = watch && !known.watched;
             known.watched |= newly_watched;
-            if let (true, Some(now)) = (newly_watched, watch) {
+            if newly_watched {
                 self.watch_lowest(client, now);
                 return Ok(Taken::Watched);
             }
@@ -128,8 +144,8 @@ impl Requests {
             self.turn.push_back(client);
         }
         waiting.unproposed.insert(timestamp);
-        waiting.requests.insert(timestamp, Pending { request, digest, watched: watch.is_some(), relayed });
-        if let Some(now) = watch {
+        waiting.requests.insert(timestamp, Pending { request, digest, since: Aside(now), watched: watch, relayed });
+        if watch {
             self.watch_lowest(client, now);
             return Ok(Taken::Watched);
         }
@@ -137,7 +153,7 @@ impl Requests {
     }
 
     /// Takes out of the queue what fits a batch, one request of each client in turn. They stay known until ordered.
-    pub fn next_batch(&mut self, most: usize, most_bytes: usize) -> Vec<Verified<Signed<Request>>> {
+    pub fn next_batch(&mut self, now: Duration, most: usize, most_bytes: usize) -> Vec<Verified<Signed<Request>>> {
         let mut batch = Vec::new();
         let mut room = most_bytes.saturating_sub(64);
         while batch.len() < most {
@@ -151,6 +167,7 @@ impl Requests {
             };
             room = left;
             batch.push(pending.request.clone());
+            self.delays.0.proposed.add(now.saturating_sub(pending.since.0));
             waiting.unproposed.remove(&timestamp);
             if !waiting.unproposed.is_empty() {
                 self.turn.push_back(client);
@@ -163,6 +180,14 @@ impl Requests {
         !self.turn.is_empty()
     }
 
+    /// How many requests are not proposed, and about how many bytes they have.
+    pub fn unproposed(&self) -> (usize, usize) {
+        let waiting = self.turn.iter().filter_map(|client| self.waiting.get(client));
+        let requests = waiting.fold(0, |sum: usize, waiting| sum.saturating_add(waiting.unproposed.len()));
+        let each = self.bytes.checked_div(self.count).unwrap_or(0);
+        (requests, requests.saturating_mul(each))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -173,7 +198,9 @@ impl Requests {
             if let Some(window) = self.windows.get_mut(&request.client) {
                 window.insert(request.timestamp);
             }
-            self.remove(request.client, request.timestamp, now);
+            if let Some(since) = self.remove(request.client, request.timestamp, now) {
+                self.delays.0.committed.add(now.saturating_sub(since));
+            }
             self.forget_too_old(request.client, now);
         }
     }
@@ -205,9 +232,10 @@ impl Requests {
         }
     }
 
-    fn remove(&mut self, client: ClientId, timestamp: Timestamp, now: Duration) {
-        let Some(waiting) = self.waiting.get_mut(&client) else { return };
-        let Some(pending) = waiting.requests.remove(&timestamp) else { return };
+    /// Returns since when it was there.
+    fn remove(&mut self, client: ClientId, timestamp: Timestamp, now: Duration) -> Option<Duration> {
+        let waiting = self.waiting.get_mut(&client)?;
+        let pending = waiting.requests.remove(&timestamp)?;
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(pending.request.size());
         if waiting.unproposed.remove(&timestamp) && waiting.unproposed.is_empty() {
@@ -217,6 +245,7 @@ impl Requests {
         if self.waiting.get(&client).is_some_and(|waiting| waiting.requests.is_empty()) {
             self.waiting.remove(&client);
         }
+        Some(pending.since.0)
     }
 
     /// The clock of a client's lowest watched request starts when it becomes the lowest (R10: serving others does not
@@ -236,19 +265,20 @@ impl Requests {
         }
     }
 
-    /// The lowest watched requests that have been so since before `since`, each once in a view: the primary may never
-    /// have got them.
-    pub fn reminders(&mut self, since: Duration) -> Vec<Verified<Signed<Request>>> {
+    /// The lowest watched requests that have been so for longer than `patience`, each again after as long: the primary
+    /// may never have got them, or had no room for them.
+    pub fn reminders(&mut self, now: Duration, patience: Duration) -> Vec<Verified<Signed<Request>>> {
+        let since = now.saturating_sub(patience);
         let late: Vec<ClientId> =
             self.watched.iter().take_while(|(at, _)| *at < since).map(|(_, client)| *client).take(REMINDERS).collect();
         let mut requests = Vec::new();
         for client in late {
             let Some(waiting) = self.waiting.get_mut(&client) else { continue };
             let Some((timestamp, _)) = waiting.lowest_watched else { continue };
-            if waiting.reminded_of == Some(timestamp) {
+            if waiting.reminded.is_some_and(|(known, at)| known == timestamp && at >= since) {
                 continue;
             }
-            waiting.reminded_of = Some(timestamp);
+            waiting.reminded = Some((timestamp, now));
             requests.extend(waiting.requests.get(&timestamp).map(|pending| pending.request.clone()));
         }
         requests
@@ -268,15 +298,21 @@ impl Requests {
             waiting.unproposed = waiting.requests.keys().copied().collect();
             waiting.requests.values_mut().for_each(|pending| pending.watched = true);
             waiting.lowest_watched = waiting.requests.keys().next().map(|lowest| (*lowest, now));
-            waiting.reminded_of = None;
+            waiting.reminded = None;
         }
     }
 
     /// These requests are in a proposal already.
-    pub fn proposed(&mut self, batch: &Batch) {
+    pub fn proposed(&mut self, batch: &Batch, now: Duration) {
         for request in batch.requests() {
             let Some(waiting) = self.waiting.get_mut(&request.client) else { continue };
-            if waiting.unproposed.remove(&request.timestamp) && waiting.unproposed.is_empty() {
+            if !waiting.unproposed.remove(&request.timestamp) {
+                continue;
+            }
+            if let Some(pending) = waiting.requests.get(&request.timestamp) {
+                self.delays.0.proposed.add(now.saturating_sub(pending.since.0));
+            }
+            if waiting.unproposed.is_empty() {
                 self.turn.retain(|client| *client != request.client);
             }
         }

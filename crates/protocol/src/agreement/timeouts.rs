@@ -1,6 +1,5 @@
 //! What happens when a timer expires (R9, R10, R23).
 
-use super::view_change::Suspicion;
 use super::*;
 
 impl Replica {
@@ -14,7 +13,7 @@ impl Replica {
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
         if self.watched_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
-            self.late("a request is not ordered in time");
+            self.late(Reason::LateRequest);
         }
         let mut expired = Vec::new();
         while let Some(timer) = self.timers.pop_expired(now.monotonic) {
@@ -28,10 +27,11 @@ impl Replica {
     fn on_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Heartbeat => self.send_heartbeat(),
-            Timer::PrimaryAlive => self.late("the primary shows no life"),
-            Timer::Reproposed => self.late("the new view does not commit what it began with"),
-            Timer::CatchUp => {}
-            Timer::NewView => self.start_view_change(self.view.next(), "the new primary sends no new-view"),
+            Timer::PrimaryAlive => self.late(Reason::NoHeartbeat),
+            Timer::Reproposed => self.late(Reason::LateReproposal),
+            // The one is looked at when it is asked for, the other expires with no effect but that.
+            Timer::Request | Timer::CatchUp => {}
+            Timer::NewView => self.start_view_change(self.view.next(), Reason::NoNewView),
             Timer::Resend => self.on_resend_timeout(),
             Timer::Status => self.on_status_timeout(),
             Timer::Fetch => self.on_fetch_timeout(),
@@ -41,8 +41,8 @@ impl Replica {
     }
 
     /// When the longest watched request makes the primary suspect; none while it is suspected already.
-    fn watched_deadline(&self) -> Option<Duration> {
-        let excused = self.halted.is_some() || self.view_changes.suspicion.is_some() || self.timers.runs(Timer::CatchUp);
+    pub(super) fn watched_deadline(&self) -> Option<Duration> {
+        let excused = !self.votes() || self.view_changes.suspicion.is_some() || self.timers.runs(Timer::CatchUp);
         if !self.active || self.is_primary() || excused {
             return None;
         }
@@ -50,7 +50,7 @@ impl Replica {
     }
 
     /// Something that the primary owes is late. A replica that is behind first catches up, once a view (R10).
-    fn late(&mut self, reason: &'static str) {
+    fn late(&mut self, reason: Reason) {
         if self.is_behind() && !self.view_changes.caught_up {
             self.view_changes.caught_up = true;
             let deadline = self.now.monotonic.saturating_add(self.timeout());
@@ -68,7 +68,7 @@ impl Replica {
     }
 
     fn send_heartbeat(&mut self) {
-        if !self.active || !self.is_primary() {
+        if !self.active || !self.is_primary() || !self.votes() {
             return;
         }
         self.view_changes.heartbeat = self.view_changes.heartbeat.saturating_add(1);

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 /// What a replica may wait for. Each runs at most once at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
+pub enum Timer {
     /// Primary: show that it lives.
     Heartbeat,
     /// Backup: the primary shows no life (R10).
@@ -24,6 +24,42 @@ pub(super) enum Timer {
     Parked,
     /// Fill the log to the next checkpoint (R9).
     IdleCheckpoint,
+    /// Backup: the longest watched request is not discharged (R10). Follows from the requests, and is never set.
+    Request,
+}
+
+impl Timer {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Heartbeat,
+        Self::PrimaryAlive,
+        Self::Reproposed,
+        Self::CatchUp,
+        Self::NewView,
+        Self::Resend,
+        Self::Status,
+        Self::Fetch,
+        Self::Parked,
+        Self::IdleCheckpoint,
+        Self::Request,
+    ];
+
+    /// The timer's name, for counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "heartbeat",
+            Self::PrimaryAlive => "primary_alive",
+            Self::Reproposed => "reproposed",
+            Self::CatchUp => "catch_up",
+            Self::NewView => "new_view",
+            Self::Resend => "resend",
+            Self::Status => "status",
+            Self::Fetch => "fetch",
+            Self::Parked => "parked",
+            Self::IdleCheckpoint => "idle_checkpoint",
+            Self::Request => "request",
+        }
+    }
 }
 
 /// The running timers: one table of deadlines.
@@ -51,6 +87,10 @@ impl Timers {
 
     pub fn runs(&self, timer: Timer) -> bool {
         self.0.contains_key(&timer)
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = (Timer, Duration)> {
+        self.0.iter().map(|(timer, deadline)| (*timer, *deadline))
     }
 
     pub fn next(&self) -> Option<Duration> {

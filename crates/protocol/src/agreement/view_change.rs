@@ -41,13 +41,13 @@ pub(super) struct ViewChanges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suspicion {
     /// A timer expired; withdrawn when what it waited for comes.
-    Late(&'static str),
+    Late(Reason),
     /// Proven, or the primary itself left; never withdrawn.
-    Proven(&'static str),
+    Proven(Reason),
 }
 
 impl Suspicion {
-    fn reason(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
             Self::Late(reason) | Self::Proven(reason) => reason,
         }
@@ -87,10 +87,13 @@ impl ViewChanges {
         self.changed_since_stable = false;
     }
 
-    /// The digests of what the latest view-changes and new-view report as prepared: their bodies are still needed.
-    pub fn cited_digests(&self) -> impl Iterator<Item = Digest> {
-        let built = self.built.iter().chain(&self.current).flat_map(|new_view| &new_view.pre_prepares).map(|header| header.digest);
-        self.received.values().flat_map(|change| &change.prepared).map(|certificate| certificate.digest).chain(built)
+    /// The digests of what the latest view-changes and new-view report as prepared above h: their bodies are still needed.
+    pub fn cited_digests(&self, low: SequenceNumber) -> impl Iterator<Item = Digest> {
+        let new_views = self.built.iter().chain(&self.current).flat_map(|new_view| &new_view.pre_prepares);
+        let built = new_views.map(|header| (header.sequence, header.digest));
+        let prepared = self.received.values().flat_map(|change| &change.prepared);
+        let cited = prepared.map(|certificate| (certificate.sequence, certificate.digest)).chain(built);
+        cited.filter(move |(sequence, _)| *sequence > low).map(|(_, digest)| digest)
     }
 }
 
@@ -115,7 +118,7 @@ impl Replica {
     }
 
     pub(super) fn suspect(&mut self, suspicion: Suspicion) {
-        if !self.active || self.is_primary() || self.halted.is_some() {
+        if !self.active || self.is_primary() || !self.votes() {
             return;
         }
         match (self.view_changes.suspicion, suspicion) {
@@ -147,20 +150,19 @@ impl Replica {
         }
         let (view, now) = (self.view, self.now.monotonic);
         let suspects = |(id, peer): &(&ReplicaId, &Peer)| {
-            peer.suspects.is_some_and(|(suspected, until)| suspected == view && until > now)
-                || self.view_changes.received.get(id).is_some_and(|change| change.view > view)
+            peer.suspects(view, now) || self.view_changes.received.get(id).is_some_and(|change| change.view > view)
         };
         let others = self.peers.iter().filter(suspects).count();
         let own = usize::from(self.view_changes.suspicion.is_some());
         if others.saturating_add(own) >= self.genesis().weak_quorum() {
-            let reason = self.view_changes.suspicion.map_or("a weak quorum suspects the primary", Suspicion::reason);
+            let reason = self.view_changes.suspicion.map_or(Reason::OthersSuspect, Suspicion::reason);
             self.start_view_change(view.next(), reason);
         }
     }
 
     /// Stops voting in all views below `target` and says what prepared (R11).
-    pub(super) fn start_view_change(&mut self, target: View, reason: &'static str) {
-        if self.halted.is_some() || target <= self.view {
+    pub(super) fn start_view_change(&mut self, target: View, reason: Reason) {
+        if !self.votes() || target <= self.view {
             return;
         }
         self.view = target;
@@ -201,21 +203,24 @@ impl Replica {
 
     pub(super) fn on_view_change(&mut self, change: Verified<Signed<ViewChange>>) -> Result<(), Rejection> {
         let sender = change.replica;
-        if let Some(known) = self.view_changes.received.get(&sender) {
-            if known.view == change.view && **known != *change && ***known != **change {
-                let evidence = Evidence::ViewChanges(Box::new((known.clone().into_inner(), change.into_inner())));
-                self.accuse(evidence);
-                return Err(Rejection::ConflictingVote);
-            }
-            if known.view >= change.view {
-                return Err(Rejection::Duplicate);
-            }
+        if self.view_changes.received.get(&sender) == Some(&change) {
+            return Err(Rejection::Duplicate);
         }
-        self.look_for_hidden_commits(&change);
+        self.compare_reported(&change);
+        if let Some(known) = self.view_changes.received.get(&sender).filter(|known| known.view >= change.view) {
+            let differs = ***known != **change;
+            return Err(match known.view == change.view {
+                true if differs => Rejection::ConflictingVote,
+                true => Rejection::Duplicate,
+                false => Rejection::Stale,
+            });
+        }
         let leaves = change.view > self.view && sender == self.primary();
-        self.view_changes.received.insert(sender, change);
+        if let Some(earlier) = self.view_changes.received.insert(sender, change) {
+            self.overheard.keep(Statement::ViewChange(Box::new(earlier.into_inner())));
+        }
         if leaves {
-            self.suspect(Suspicion::Proven("the primary itself leaves the view"));
+            self.suspect(Suspicion::Proven(Reason::PrimaryLeft));
         }
         self.count_suspicion();
         self.join();
@@ -230,7 +235,7 @@ impl Replica {
         views.sort_unstable_by(|first, second| second.cmp(first));
         let weak_quorum = self.genesis().weak_quorum();
         if let Some(target) = views.get(weak_quorum.saturating_sub(1)).copied() {
-            self.start_view_change(target, "a weak quorum is in a higher view");
+            self.start_view_change(target, Reason::OthersLeft);
         }
     }
 

@@ -12,12 +12,19 @@ use pbft_message::{
     Batch, Blob, CheckpointState, ClientId, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request, RequestState,
     SequenceNumber, Signed, StableCertificate, StateReply, Timestamp, Verified, View,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The most bytes of results in the replies of one batch. What is beyond stays unsaid: the client asks again and is
 /// answered from the client table. Otherwise a batch of small requests with large results would fill the memory.
 const MAX_REPLY_BYTES: usize = 64 << 20;
+
+/// So often between two checkpoints the chunks that changed are hashed ahead. Execution pauses for about two of these
+/// parts at a checkpoint, instead of for all.
+const HASHING_STEPS: u64 = 16;
+
+/// The most chunks that one of these parts hashes: where most chunks change again and again, little is done in vain.
+const HASHED_AHEAD: usize = 128;
 
 /// Runs ordered batches, one after the other (R7), and keeps the states that other replicas may ask for.
 ///
@@ -30,6 +37,8 @@ pub struct Executor<S> {
     genesis: Arc<Genesis>,
     service: S,
     service_tree: MerkleTree,
+    /// The service's chunks that changed lately and are not hashed yet.
+    warm: BTreeSet<u32>,
     clients: ClientTable,
     clients_tree: MerkleTree,
     executed: SequenceNumber,
@@ -125,7 +134,20 @@ impl<S: Service> Executor<S> {
         let checkpoints = Checkpoints::new(&genesis.parameters);
         let server = Server::new(&genesis);
         let executed = SequenceNumber::GENESIS;
-        Self { domain, genesis, service, service_tree, clients, clients_tree, executed, time: 0, local, checkpoints, server }
+        Self {
+            domain,
+            genesis,
+            service,
+            service_tree,
+            warm: BTreeSet::new(),
+            clients,
+            clients_tree,
+            executed,
+            time: 0,
+            local,
+            checkpoints,
+            server,
+        }
     }
 
     /// Starts from a saved snapshot.
@@ -143,8 +165,12 @@ impl<S: Service> Executor<S> {
         }
         let replies = ordered.body.as_ref().map(|batch| self.execute_batch(ordered, batch)).unwrap_or_default();
         self.executed = ordered.sequence;
-        let due = ordered.sequence.0.checked_rem(self.genesis.parameters.checkpoint_interval) == Some(0);
-        let checkpoint = due.then(|| self.freeze());
+        let interval = self.genesis.parameters.checkpoint_interval;
+        let is_due = |interval: u64| ordered.sequence.0.checked_rem(interval) == Some(0);
+        let checkpoint = is_due(interval).then(|| self.freeze());
+        if checkpoint.is_none() && is_due(interval.div_ceil(HASHING_STEPS)) {
+            self.hash_ahead();
+        }
         Ok(Executed { sequence: ordered.sequence, replies, checkpoint })
     }
 
@@ -195,10 +221,23 @@ impl<S: Service> Executor<S> {
         results
     }
 
+    /// Hashes the chunks that have not changed for a while, so that the checkpoint finds less to do.
+    fn hash_ahead(&mut self) {
+        let changed = self.service.changed_chunks().into_iter().collect();
+        let cooled: Vec<u32> = self.warm.difference(&changed).take(HASHED_AHEAD).copied().collect();
+        if !cooled.is_empty() {
+            self.service_tree.update(&*self.service.snapshot(), &cooled);
+            self.warm.retain(|chunk| cooled.binary_search(chunk).is_err());
+        }
+        self.warm.extend(changed);
+    }
+
     /// Freezes the state as the newest checkpoint's and returns its digest. Costs in proportion to what changed.
     fn freeze(&mut self) -> Digest {
         let (service, clients) = (self.service.snapshot(), self.clients.snapshot());
-        self.service_tree.update(&*service, &self.service.changed_chunks());
+        let mut changed = std::mem::take(&mut self.warm);
+        changed.extend(self.service.changed_chunks());
+        self.service_tree.update(&*service, &changed.into_iter().collect::<Vec<_>>());
         self.clients_tree.update(&*clients, &self.clients.changed_chunks());
         let state = CheckpointState {
             sequence: self.executed,
@@ -239,6 +278,7 @@ impl<S: Service> Executor<S> {
         }
         // The leaves were checked against the certificate, so nothing is hashed again.
         self.service_tree = MerkleTree::new(leaves);
+        self.warm.clear();
         self.clients_tree = MerkleTree::new(clients.leaves);
         self.clients = table;
         (self.executed, self.time) = (state.sequence, state.time);
@@ -277,7 +317,12 @@ impl<S: Service> Executor<S> {
         self.clients.request_state(client, timestamp)
     }
 
-    /// The numbers of the stable states that can be served, ascending; at most two.
+    /// Of the states that can be served, these stay servable when newer ones are stable, until others are pinned.
+    pub fn pin(&mut self, pinned: BTreeSet<SequenceNumber>) {
+        self.checkpoints.pin(pinned);
+    }
+
+    /// The numbers of the stable states that can be served, ascending; at most two, and those that are pinned.
     pub fn servable(&self) -> Vec<SequenceNumber> {
         self.checkpoints.servable().map(|(frozen, _)| frozen.state.sequence).collect()
     }
@@ -287,6 +332,11 @@ impl<S: Service> Executor<S> {
         self.checkpoints.get(sequence).map(|(frozen, certificate)| (frozen.clone(), certificate.clone()))
     }
 
+    /// The state at this number with the certificate that it differs from, for forensics (R9).
+    pub fn diverged(&self, sequence: SequenceNumber) -> Option<(FrozenState, StableCertificate)> {
+        self.checkpoints.diverged(sequence).map(|(frozen, certificate)| (frozen.clone(), certificate.clone()))
+    }
+
     /// The state at the last checkpoint here, stable or not: what a [`Transfer`](super::Transfer) need not fetch.
     pub fn local(&self) -> FrozenState {
         self.local.clone()
@@ -294,7 +344,7 @@ impl<S: Service> Executor<S> {
 
     /// Answers a question in state transfer (R14), in any state.
     pub fn serve(&mut self, question: &FetchState) -> StateReply {
-        let (FetchState::Outline { sequence } | FetchState::Chunks { sequence, .. }) = *question;
+        let sequence = question.sequence();
         match self.checkpoints.get(sequence) {
             Some((frozen, _)) => self.server.answer(frozen, question),
             None => {

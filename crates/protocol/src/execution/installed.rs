@@ -62,28 +62,20 @@ impl InstalledState {
         chunks: impl IntoIterator<Item = Vec<u8>>,
         authenticator: &Authenticator,
     ) -> Result<Self, SavedStateError> {
-        let header: SavedHeader = codec::decode(header).map_err(SavedStateError::Header)?;
-        let certificate = authenticator.verify_stable(header.certificate).map_err(SavedStateError::Certificate)?;
-        let state = header.state;
-        if !is_named_by(&state, &certificate) {
-            return Err(SavedStateError::WrongState);
+        let mut check = SavedCheck::begin(header, authenticator)?;
+        let mut parts = [Vec::new(), Vec::new()];
+        for chunk in chunks {
+            let [service, clients] = &mut parts;
+            match check.add(&chunk)? {
+                StatePart::Service => service.push(chunk),
+                StatePart::Clients => clients.push(chunk),
+            }
         }
-        let mut chunks = chunks.into_iter();
-        let service = Part::of_chunks(chunks.by_ref().take(usize::try_from(header.service_chunks).unwrap_or(usize::MAX)));
-        let clients = Part::of_chunks(chunks.by_ref().take(usize::try_from(CLIENT_CHUNKS).unwrap_or(usize::MAX)));
-        let expected = u64::from(header.service_chunks).saturating_add(u64::from(CLIENT_CHUNKS));
-        let found = [service.leaves.len(), clients.leaves.len(), chunks.take(1).count()];
-        let found = found.iter().fold(0_u64, |sum, count| sum.saturating_add(*count as u64));
-        if found != expected {
-            return Err(SavedStateError::ChunkCount { expected, found });
-        }
-        if root_of(&service.leaves) != state.service_root {
-            return Err(SavedStateError::WrongRoot(StatePart::Service));
-        }
-        if root_of(&clients.leaves) != state.clients_root {
-            return Err(SavedStateError::WrongRoot(StatePart::Clients));
-        }
-        Ok(Self { certificate, state, service, clients })
+        let [service, clients] = parts;
+        check.complete()?;
+        let SavedCheck { certificate, state, leaves: [service_leaves, clients_leaves], .. } = check;
+        let service = Part { chunks: service, leaves: service_leaves };
+        Ok(Self { certificate, state, service, clients: Part { chunks: clients, leaves: clients_leaves } })
     }
 
     /// The proof that a quorum holds this state.
@@ -97,10 +89,65 @@ impl InstalledState {
     }
 }
 
-impl Part {
-    fn of_chunks(chunks: impl Iterator<Item = Vec<u8>>) -> Self {
-        let (leaves, chunks) = chunks.map(|chunk| (chunk_digest(&chunk), chunk)).unzip();
-        Self { chunks, leaves }
+/// Checks a saved snapshot chunk by chunk, with the genesis alone, and keeps none of it but the chunks' digests.
+#[derive(Debug)]
+pub struct SavedCheck {
+    certificate: Verified<StableCertificate>,
+    state: CheckpointState,
+    service_chunks: u64,
+    leaves: [Vec<Digest>; 2],
+}
+
+impl SavedCheck {
+    /// Begins with what [`FrozenState::header`](super::FrozenState::header) gave.
+    pub fn begin(header: &[u8], authenticator: &Authenticator) -> Result<Self, SavedStateError> {
+        let header: SavedHeader = codec::decode(header).map_err(SavedStateError::Header)?;
+        let certificate = authenticator.verify_stable(header.certificate).map_err(SavedStateError::Certificate)?;
+        if !is_named_by(&header.state, &certificate) {
+            return Err(SavedStateError::WrongState);
+        }
+        let service_chunks = u64::from(header.service_chunks);
+        Ok(Self { certificate, state: header.state, service_chunks, leaves: [Vec::new(), Vec::new()] })
+    }
+
+    /// The next chunk; says which part it is of.
+    pub fn add(&mut self, chunk: &[u8]) -> Result<StatePart, SavedStateError> {
+        if self.found() == self.expected() {
+            return Err(SavedStateError::ChunkCount { expected: self.expected(), found: self.found().saturating_add(1) });
+        }
+        let is_service = self.found() < self.service_chunks;
+        let [service, clients] = &mut self.leaves;
+        let (leaves, part) = if is_service { (service, StatePart::Service) } else { (clients, StatePart::Clients) };
+        leaves.push(chunk_digest(chunk));
+        Ok(part)
+    }
+
+    /// After the last chunk: the state is the one that its certificate names.
+    pub fn finish(self) -> Result<(Verified<StableCertificate>, CheckpointState), SavedStateError> {
+        self.complete()?;
+        Ok((self.certificate, self.state))
+    }
+
+    fn complete(&self) -> Result<(), SavedStateError> {
+        if self.found() != self.expected() {
+            return Err(SavedStateError::ChunkCount { expected: self.expected(), found: self.found() });
+        }
+        let [service, clients] = &self.leaves;
+        if root_of(service) != self.state.service_root {
+            return Err(SavedStateError::WrongRoot(StatePart::Service));
+        }
+        if root_of(clients) != self.state.clients_root {
+            return Err(SavedStateError::WrongRoot(StatePart::Clients));
+        }
+        Ok(())
+    }
+
+    fn expected(&self) -> u64 {
+        self.service_chunks.saturating_add(u64::from(CLIENT_CHUNKS))
+    }
+
+    fn found(&self) -> u64 {
+        self.leaves.iter().fold(0, |sum, leaves| sum.saturating_add(leaves.len() as u64))
     }
 }
 

@@ -15,7 +15,9 @@ mod executor;
 mod frozen;
 mod installed;
 mod merkle;
+mod poison;
 mod server;
+mod source;
 mod state_transfer;
 #[cfg(test)]
 mod tests;
@@ -25,9 +27,10 @@ pub use client_chunk::ClientTableError;
 pub use client_table::{CLIENT_CHUNKS, ClientTable, Decision, Remembered};
 pub use executor::{Executed, Executor, InstallError, Ordered, OutOfOrder};
 pub use frozen::FrozenState;
-pub use installed::{InstalledState, SavedStateError};
+pub use installed::{InstalledState, SavedCheck, SavedStateError};
 pub use merkle::{MerkleTree, chunk_digest, root_of};
-pub use state_transfer::{Poison, Progress, Transfer};
+pub use poison::Poison;
+pub use state_transfer::{Taken, Transfer};
 pub use window::{Admission, RequestWindow};
 
 /// No chunk of a state is larger than this many bytes. A service that needs more divides its state.

@@ -1,56 +1,42 @@
+use super::MAX_CHUNKS;
 use super::frozen::FrozenState;
 use super::installed::{InstalledState, Part, is_named_by};
 use super::merkle::{chunk_digest, root_of};
-use super::{MAX_CHUNK_BYTES, MAX_CHUNKS};
+use super::poison::Poison;
+use super::source::{Source, Wanted};
 use pbft_crypto::Digest;
 use pbft_message::{
     CheckpointState, ChunkPiece, FetchState, ReplicaId, SequenceNumber, StableCertificate, StatePart, StateReply, Verified,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// How long an answer may take, and each MiB of a chunk that needs several answers; each failure in a row doubles it, up
-/// to the maximum.
-const BASE_TIMEOUT: Duration = Duration::from_secs(1);
-const MAX_TIMEOUT: Duration = Duration::from_secs(16);
 
 /// The most chunks named in one question.
 const MAX_ASKED: usize = 1024;
 
 /// Fetches the state of a stable certificate (R14): first its outline, checked against the certificate, then each chunk
-/// that is not here yet, checked against the outline.
+/// that is not here yet, checked against the outline. All peers are asked at once, each for chunks of its own.
 ///
-/// Call [`poll`](Self::poll) after [`new`](Self::new) and [`retarget`](Self::retarget), after every
-/// [`handle`](Self::handle), and when the time of [`poll_timeout`](Self::poll_timeout) has come. It asks one peer at a
-/// time, in turn, those that failed least first. What a peer sends is trusted in nothing.
+/// Call [`poll`](Self::poll) until it gives nothing: after [`new`](Self::new) and [`retarget`](Self::retarget), after
+/// every [`handle`](Self::handle), and when the time of [`poll_timeout`](Self::poll_timeout) has come. Keep the chunks
+/// that `handle` gives; once it [`is_complete`](Self::is_complete), [`finish`](Self::finish). What a peer sends is
+/// trusted in nothing; one that lied is asked only while no other serves.
 #[derive(Debug)]
 pub struct Transfer {
     target: Verified<StableCertificate>,
-    /// The first is the one to ask. Those that failed less often stand before the others.
-    peers: VecDeque<Peer>,
-    local: Option<FrozenState>,
+    peers: BTreeMap<ReplicaId, Source>,
+    local: FrozenState,
     /// Where the local chunks are, by digest.
     local_chunks: BTreeMap<Digest, (StatePart, u32)>,
+    /// The chunks that the caller keeps, whatever target they were fetched for.
+    kept: BTreeSet<Digest>,
     outline: Option<Outline>,
-    /// The fetched chunks, by digest: so they outlive a new target.
-    fetched: BTreeMap<Digest, Vec<u8>>,
-    /// The chunks yet to fetch, each digest once.
-    missing: VecDeque<Missing>,
-    /// The first missing chunk as far as it came, all from the first peer: so that a lie has one author.
-    partial: Vec<u8>,
-    /// When the rest of it must be here: so that nobody stalls the transfer with crumbs.
-    partial_until: Duration,
-    wait: Wait,
-    /// How often peers failed since the last good answer.
-    failures: u32,
-    complete: bool,
-}
-
-#[derive(Debug)]
-struct Peer {
-    id: ReplicaId,
-    /// How often it did not answer in time, or to no use.
-    failures: u32,
+    /// The chunks that nobody is asked for now, each digest once.
+    missing: Wanted,
+    /// How many chunks are not here, asked for or not.
+    left: usize,
+    questions: u64,
+    wakes_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -60,91 +46,37 @@ struct Outline {
     clients: Vec<Digest>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Missing {
-    part: StatePart,
-    index: u32,
-    digest: Digest,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    /// Nothing: the next question may go.
-    Nothing,
-    /// The first peer's answer, until this time.
-    Answer(Duration),
-    /// All peers failed in turn; go on at this time.
-    Pause(Duration),
-}
-
 /// What came of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Go on.
-    Continue,
-    /// The peer sent something that the certificate contradicts. The next peer is asked.
-    Poisoned {
-        /// The liar, or a peer whose memory or disk is damaged.
-        peer: ReplicaId,
-        /// What was wrong.
-        what: Poison,
-    },
-    /// The peer no longer has the state. The next peer is asked; a newer target may be better.
-    Gone {
-        /// The newest state that the peer claims to have; not proven.
-        newest: SequenceNumber,
-    },
-    /// The state is here, all of it checked. The transfer is over.
-    Complete(Box<InstalledState>),
-}
-
-/// What was wrong with an answer in state transfer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Poison {
-    /// The outline is not of the certified state.
-    #[error("the outline is not the state that the certificate names")]
-    Outline,
-    /// The list of chunks is not the certified one.
-    #[error("the digests of the {0:?} part's chunks do not give the certified root")]
-    Leaves(StatePart),
-    /// A piece does not fit its chunk, or the chunk exceeds the limit.
-    #[error("a piece of chunk {index} of the {part:?} part does not fit a chunk of the size it claims, or that is over the limit")]
-    Piece {
-        /// The part.
-        part: StatePart,
-        /// The chunk.
-        index: u32,
-    },
-    /// A chunk is not the certified one.
-    #[error("chunk {index} of the {part:?} part is not the certified one")]
-    Chunk {
-        /// The part.
-        part: StatePart,
-        /// The chunk.
-        index: u32,
-    },
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Chunks that are whole and certified, with their digests: to be kept until the state is installed.
+    pub chunks: Vec<(Digest, Vec<u8>)>,
+    /// What the certificate contradicts: the peer lies, or its memory or disk is damaged.
+    pub poison: Option<Poison>,
 }
 
 impl Transfer {
-    /// Begins to fetch the target's state from these peers. Chunks that are in the local state are not fetched.
-    pub fn new(target: Verified<StableCertificate>, peers: Vec<ReplicaId>, local: Option<FrozenState>) -> Self {
-        let local_chunks = local.iter().flat_map(|local| {
-            let part = |part| (0..).zip(local.leaves(part)).map(move |(index, digest)| (*digest, (part, index)));
-            part(StatePart::Service).chain(part(StatePart::Clients))
-        });
+    /// Begins to fetch the target's state from these peers. Neither chunks of the local state nor those in `kept` are
+    /// fetched.
+    pub fn new(
+        target: Verified<StableCertificate>,
+        peers: impl IntoIterator<Item = ReplicaId>,
+        local: FrozenState,
+        kept: BTreeSet<Digest>,
+    ) -> Self {
+        let part = |part| (0..).zip(local.leaves(part)).map(move |(index, digest)| (*digest, (part, index)));
+        let local_chunks = part(StatePart::Service).chain(part(StatePart::Clients)).collect();
         Self {
             target,
-            peers: peers.into_iter().map(|id| Peer { id, failures: 0 }).collect(),
-            local_chunks: local_chunks.collect(),
+            peers: peers.into_iter().map(|id| (id, Source::default())).collect(),
             local,
+            local_chunks,
+            kept,
             outline: None,
-            fetched: BTreeMap::new(),
-            missing: VecDeque::new(),
-            partial: Vec::new(),
-            partial_until: Duration::ZERO,
-            wait: Wait::Nothing,
-            failures: 0,
-            complete: false,
+            missing: Wanted::new(),
+            left: 0,
+            questions: 0,
+            wakes_at: None,
         }
     }
 
@@ -153,7 +85,7 @@ impl Transfer {
         &self.target
     }
 
-    /// Goes for a newer state, and keeps the chunks that were fetched. No effect for an older one.
+    /// Goes for a newer state; what is here stays. No effect for an older one.
     pub fn retarget(&mut self, certificate: Verified<StableCertificate>) {
         if certificate.sequence <= self.target.sequence {
             return;
@@ -161,82 +93,117 @@ impl Transfer {
         self.target = certificate;
         self.outline = None;
         self.missing.clear();
-        // Whoever has not answered by now is passed over: a dead peer must not be asked anew for every new target.
-        let failures = u32::from(matches!(self.wait, Wait::Answer(_)));
-        self.next_peer(failures);
-        self.wait = Wait::Nothing;
-        self.failures = 0;
+        self.peers.values_mut().for_each(Source::start_anew);
     }
 
-    /// The question to send now, if there is one.
+    /// Whether any peer is trusted to answer. Otherwise a newer target may be better.
+    pub fn is_served(&self) -> bool {
+        self.peers.values().any(Source::serves)
+    }
+
+    /// All chunks are here.
+    pub const fn is_complete(&self) -> bool {
+        self.outline.is_some() && self.left == 0
+    }
+
+    /// The next question to send now, if there is one.
     pub fn poll(&mut self, now: Duration) -> Option<(ReplicaId, FetchState)> {
-        match self.wait {
-            _ if self.complete => return None,
-            Wait::Answer(until) | Wait::Pause(until) if now < until => return None,
-            Wait::Answer(_) => self.give_up(),
-            Wait::Nothing if !self.partial.is_empty() && now >= self.partial_until => self.give_up(),
-            Wait::Nothing | Wait::Pause(_) => {}
+        self.wakes_at = None;
+        if self.is_complete() {
+            return None;
         }
-        let peer = self.peers.front()?.id;
-        self.wait = Wait::Answer(now.saturating_add(self.patience()));
-        Some((peer, self.question()))
+        for peer in self.peers.values_mut().filter(|peer| peer.is_late(now)) {
+            self.missing.extend(peer.fail(now));
+        }
+        let asked = self.next_peer(now).and_then(|id| self.ask(now, id));
+        if asked.is_none() {
+            let may_be_asked = self.peers.values().filter(|peer| self.is_of_use(peer));
+            let waits = self.peers.values().filter_map(Source::answer_due).chain(may_be_asked.filter_map(Source::rest_over));
+            self.wakes_at = waits.filter(|at| *at > now).min();
+        }
+        asked
     }
 
     /// When to poll again, if nothing comes before.
     pub const fn poll_timeout(&self) -> Option<Duration> {
-        match self.wait {
-            _ if self.complete => None,
-            Wait::Answer(until) | Wait::Pause(until) => Some(until),
-            Wait::Nothing => None,
+        self.wakes_at
+    }
+
+    /// Who is asked next: those that failed least, in turn.
+    fn next_peer(&self, now: Duration) -> Option<ReplicaId> {
+        let idle = self.peers.iter().filter(|(_, peer)| peer.is_idle(now) && self.is_of_use(peer));
+        idle.min_by_key(|(_, peer)| (peer.poisoned, peer.failures, peer.turn)).map(|(id, _)| *id)
+    }
+
+    /// Whether there is something to ask of it: the outline of one peer, chunks of all.
+    fn is_of_use(&self, peer: &Source) -> bool {
+        if peer.poisoned && self.is_served() {
+            return false;
+        }
+        match &self.outline {
+            None => !self.peers.values().any(|peer| peer.is_asked_for(self.target.sequence)),
+            Some(_) => peer.unfinished().is_some() || !self.missing.is_empty(),
         }
     }
 
-    /// Takes an answer. What was not asked of this peer just now is ignored: it may be a late answer.
-    pub fn handle(&mut self, now: Duration, from: ReplicaId, reply: StateReply) -> Progress {
-        let expected = matches!(self.wait, Wait::Answer(_)) && self.peers.front().is_some_and(|peer| peer.id == from);
-        if !expected || self.complete {
-            return Progress::Continue;
-        }
-        let handled = match reply {
-            StateReply::Gone { sequence, newest } if sequence == self.target.sequence => {
-                self.fail(now);
-                return Progress::Gone { newest };
-            }
-            StateReply::Outline { state, service, clients } if state.sequence == self.target.sequence => {
-                self.take_outline(Outline { state, service, clients })
-            }
-            StateReply::Chunks { sequence, part, pieces } if sequence == self.target.sequence => {
-                self.take_pieces(now, part, pieces)
-            }
-            _ => return Progress::Continue,
-        };
-        if let Err(what) = handled {
-            self.fail(now);
-            return Progress::Poisoned { peer: from, what };
-        }
-        if self.wait == Wait::Nothing && self.partial.is_empty() {
-            self.next_peer(0);
-        }
-        match self.outline.take_if(|_| self.missing.is_empty()) {
-            Some(outline) => self.finish(outline),
-            None => Progress::Continue,
-        }
-    }
-
-    fn question(&self) -> FetchState {
+    fn ask(&mut self, now: Duration, id: ReplicaId) -> Option<(ReplicaId, FetchState)> {
         let sequence = self.target.sequence;
-        let Some(first) = self.missing.front().filter(|_| self.outline.is_some()) else {
-            return FetchState::Outline { sequence };
-        };
-        let same_part = self.missing.iter().take_while(|missing| missing.part == first.part);
-        let indices = same_part.take(MAX_ASKED).map(|missing| missing.index).collect();
-        FetchState::Chunks { sequence, part: first.part, indices, offset: self.partial.len() as u64 }
+        let count = self.missing.len().div_ceil(self.peers.len().max(1)).min(MAX_ASKED);
+        let peer = self.peers.get_mut(&id)?;
+        self.questions = self.questions.saturating_add(1);
+        peer.turn = self.questions;
+        if self.outline.is_none() {
+            peer.ask(now, sequence, Wanted::new());
+            return Some((id, FetchState::Outline { sequence }));
+        }
+        let unfinished = peer.unfinished();
+        let first = unfinished.map(|(place, ..)| place).or_else(|| self.missing.keys().next().copied());
+        let (part, from) = first.unwrap_or((StatePart::Service, 0));
+        let places = self.missing.range((part, from)..=(part, u32::MAX)).take(count);
+        let mut share: Wanted = places.map(|(place, digest)| (*place, *digest)).collect();
+        self.missing.retain(|place, _| !share.contains_key(place));
+        share.extend(unfinished.map(|(place, digest, _)| (place, digest)));
+        let indices = share.keys().map(|(_, index)| *index).collect();
+        let offset = unfinished.map_or(0, |(.., offset)| offset);
+        peer.ask(now, sequence, share);
+        Some((id, FetchState::Chunks { sequence, part, indices, offset }))
     }
 
-    fn take_outline(&mut self, outline: Outline) -> Result<(), Poison> {
-        if self.outline.is_some() {
-            return Ok(());
+    /// Takes an answer. What was not asked of this peer is ignored: it may be a late answer.
+    pub fn handle(&mut self, now: Duration, from: ReplicaId, reply: StateReply) -> Taken {
+        let mut taken = Taken::default();
+        let sequence = sequence_of(&reply);
+        let Some(share) = self.peers.get_mut(&from).and_then(|peer| peer.answers(sequence)) else { return taken };
+        if sequence != self.target.sequence {
+            return taken;
         }
+        let was_of_use = match reply {
+            StateReply::Chunks { part, pieces, .. } => self.take_pieces(now, from, share, (part, pieces), &mut taken.chunks),
+            other => {
+                self.missing.extend(share);
+                self.take_outline(other)
+            }
+        };
+        let Some(peer) = self.peers.get_mut(&from) else { return taken };
+        match was_of_use {
+            Ok(true) => peer.failures = 0,
+            Ok(false) => self.missing.extend(peer.fail(now)),
+            Err(poison) => {
+                peer.poisoned = true;
+                self.missing.extend(peer.fail(now));
+                taken.poison = Some(poison);
+            }
+        }
+        taken
+    }
+
+    /// Whether it was of use.
+    fn take_outline(&mut self, reply: StateReply) -> Result<bool, Poison> {
+        let StateReply::Outline { state, service, clients } = reply else { return Ok(false) };
+        if self.outline.is_some() {
+            return Ok(false);
+        }
+        let outline = Outline { state, service, clients };
         if !is_named_by(&outline.state, &self.target) {
             return Err(Poison::Outline);
         }
@@ -249,117 +216,99 @@ impl Transfer {
                 return Err(Poison::Leaves(part));
             }
         }
-        let mut wanted = BTreeMap::new();
-        for (part, leaves, _) in parts {
-            for (index, digest) in (0..).zip(leaves) {
-                wanted.entry(*digest).or_insert(Missing { part, index, digest: *digest });
+        let mut seen = BTreeSet::new();
+        for (place, digest) in outline.leaves() {
+            let here = self.kept.contains(&digest) || self.local_chunks.contains_key(&digest);
+            if !here && seen.insert(digest) {
+                self.missing.insert(place, digest);
             }
         }
-        self.fetched.retain(|digest, _| wanted.contains_key(digest));
-        let here = |digest: &Digest| self.fetched.contains_key(digest) || self.local_chunks.contains_key(digest);
-        let mut missing: Vec<Missing> = wanted.into_values().filter(|missing| !here(&missing.digest)).collect();
-        missing.sort_by_key(|missing| (missing.part, missing.index));
-        self.missing = missing.into();
+        self.left = self.missing.len();
         self.outline = Some(outline);
-        self.succeed();
-        Ok(())
+        Ok(true)
     }
 
-    /// Takes the pieces that continue what is here, and passes over all others.
-    fn take_pieces(&mut self, now: Duration, part: StatePart, pieces: Vec<ChunkPiece>) -> Result<(), Poison> {
+    /// Takes the pieces that the peer was asked for, and passes over all others. Whether any was of use.
+    fn take_pieces(
+        &mut self,
+        now: Duration,
+        from: ReplicaId,
+        mut share: Wanted,
+        (part, pieces): (StatePart, Vec<ChunkPiece>),
+        chunks: &mut Vec<(Digest, Vec<u8>)>,
+    ) -> Result<bool, Poison> {
+        let Some(peer) = self.peers.get_mut(&from) else { return Ok(false) };
+        let mut of_use = false;
+        let mut poison = None;
         for piece in pieces {
-            let Some(missing) = self.missing.front().copied() else { break };
-            let next = (missing.part, missing.index, self.partial.len() as u64);
-            if next == (part, piece.index, piece.offset) {
-                self.take_piece(now, missing, &piece)?;
+            let place = (part, piece.index);
+            let next = peer.unfinished().map_or((place, 0), |(place, _, offset)| (place, offset));
+            let Some(digest) = share.get(&place).copied().filter(|_| next == (place, piece.offset)) else { continue };
+            match peer.take_piece(now, place, digest, &piece) {
+                Ok(Some(chunk)) => {
+                    share.remove(&place);
+                    self.left = self.left.saturating_sub(1);
+                    self.kept.insert(digest);
+                    chunks.push((digest, chunk));
+                    of_use = true;
+                }
+                Ok(None) => of_use |= !piece.bytes.is_empty(),
+                Err(lie) => {
+                    poison = Some(lie);
+                    break;
+                }
             }
         }
-        Ok(())
+        if let Some((place, ..)) = peer.unfinished() {
+            share.remove(&place);
+        }
+        self.missing.append(&mut share);
+        poison.map_or(Ok(of_use), Err)
     }
 
-    fn take_piece(&mut self, now: Duration, missing: Missing, piece: &ChunkPiece) -> Result<(), Poison> {
-        let Missing { part, index, digest } = missing;
-        let end = piece.offset.saturating_add(piece.bytes.len() as u64);
-        if piece.size > MAX_CHUNK_BYTES || end > piece.size {
-            return Err(Poison::Piece { part, index });
+    /// The whole state, once it is complete. `read` gives a kept chunk back; one that was lost or damaged since is
+    /// fetched again: then there is no state yet.
+    pub fn finish<E>(&mut self, mut read: impl FnMut(&Digest) -> Result<Option<Vec<u8>>, E>) -> Result<Option<InstalledState>, E> {
+        let Some(outline) = self.outline.as_ref().filter(|_| self.left == 0) else { return Ok(None) };
+        let (mut service, mut clients) = (Vec::new(), Vec::new());
+        for (place, digest) in outline.leaves() {
+            let chunk = match self.local_chunks.get(&digest) {
+                Some((part, index)) => Some(self.local.snapshot(*part).chunk(*index)),
+                None => read(&digest)?.filter(|chunk| chunk_digest(chunk) == digest),
+            };
+            match chunk {
+                Some(chunk) if place.0 == StatePart::Service => service.push(chunk),
+                Some(chunk) => clients.push(chunk),
+                None if self.kept.remove(&digest) => _ = self.missing.insert(place, digest),
+                None => {}
+            }
         }
-        if piece.bytes.is_empty() && piece.size > 0 {
-            return Ok(());
+        self.left = self.missing.len();
+        if self.left > 0 {
+            return Ok(None);
         }
-        if self.partial.is_empty() {
-            let mebibytes = u32::try_from(piece.size >> 20).unwrap_or(u32::MAX).saturating_add(2);
-            self.partial_until = now.saturating_add(self.patience().saturating_mul(mebibytes));
-        }
-        self.partial.extend_from_slice(&piece.bytes);
-        self.succeed();
-        if end < piece.size {
-            return Ok(());
-        }
-        if chunk_digest(&self.partial) != digest {
-            return Err(Poison::Chunk { part, index });
-        }
-        self.fetched.insert(digest, std::mem::take(&mut self.partial));
-        self.missing.pop_front();
-        Ok(())
-    }
-
-    fn succeed(&mut self) {
-        self.failures = 0;
-        self.wait = Wait::Nothing;
-    }
-
-    /// The answer was no use. Once round all the peers without success, a pause.
-    fn fail(&mut self, now: Duration) {
-        self.give_up();
-        let round = usize::try_from(self.failures).unwrap_or(usize::MAX) >= self.peers.len();
-        self.wait = if round { Wait::Pause(now.saturating_add(BASE_TIMEOUT)) } else { Wait::Nothing };
-    }
-
-    /// The first peer does not deliver.
-    fn give_up(&mut self) {
-        self.failures = self.failures.saturating_add(1);
-        self.next_peer(1);
-    }
-
-    /// The first peer goes behind all that failed no more often than it.
-    fn next_peer(&mut self, failures: u32) {
-        self.partial.clear();
-        if let Some(mut peer) = self.peers.pop_front() {
-            peer.failures = peer.failures.saturating_add(failures);
-            self.peers.push_back(peer);
-            self.peers.make_contiguous().sort_by_key(|peer| peer.failures);
-        }
-    }
-
-    fn patience(&self) -> Duration {
-        BASE_TIMEOUT.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(MAX_TIMEOUT)
-    }
-
-    fn finish(&mut self, outline: Outline) -> Progress {
-        self.complete = true;
-        let Outline { state, service, clients } = outline;
-        let mut uses: BTreeMap<Digest, u32> = BTreeMap::new();
-        for digest in service.iter().chain(&clients) {
-            let count = uses.entry(*digest).or_default();
-            *count = count.saturating_add(1);
-        }
-        let mut part = |leaves: Vec<Digest>| {
-            let chunks = leaves.iter().map(|digest| self.chunk(digest, &mut uses)).collect();
-            Part { chunks, leaves }
+        let Some(Outline { state, service: service_leaves, clients: clients_leaves }) = self.outline.take() else {
+            return Ok(None);
         };
-        let (service, clients) = (part(service), part(clients));
-        Progress::Complete(Box::new(InstalledState { certificate: self.target.clone(), state, service, clients }))
+        let service = Part { chunks: service, leaves: service_leaves };
+        let clients = Part { chunks: clients, leaves: clients_leaves };
+        Ok(Some(InstalledState { certificate: self.target.clone(), state, service, clients }))
     }
+}
 
-    /// A chunk that is here. Its last use moves it.
-    fn chunk(&mut self, digest: &Digest, uses: &mut BTreeMap<Digest, u32>) -> Vec<u8> {
-        let left = uses.entry(*digest).or_default();
-        *left = left.saturating_sub(1);
-        let fetched = if *left == 0 { self.fetched.remove(digest) } else { self.fetched.get(digest).cloned() };
-        let local = || {
-            let (part, index) = self.local_chunks.get(digest)?;
-            Some(self.local.as_ref()?.snapshot(*part).chunk(*index))
+impl Outline {
+    fn leaves(&self) -> impl Iterator<Item = ((StatePart, u32), Digest)> {
+        let part = |part, leaves: &[Digest]| {
+            let leaves: Vec<Digest> = leaves.to_vec();
+            (0..).zip(leaves).map(move |(index, digest)| ((part, index), digest))
         };
-        fetched.or_else(local).unwrap_or_default()
+        part(StatePart::Service, &self.service).chain(part(StatePart::Clients, &self.clients))
+    }
+}
+
+const fn sequence_of(reply: &StateReply) -> SequenceNumber {
+    match reply {
+        StateReply::Gone { sequence, .. } | StateReply::Chunks { sequence, .. } => *sequence,
+        StateReply::Outline { state, .. } => state.sequence,
     }
 }

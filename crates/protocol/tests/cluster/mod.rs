@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
+pub mod signed;
+
 use pbft_crypto::{Digest, SecretKey};
 use pbft_message::*;
 use pbft_protocol::Now;
@@ -28,6 +30,8 @@ pub struct Cluster {
     pub lie: Box<dyn FnMut(u32, u32, Message) -> Vec<Message>>,
     pub events: Vec<(u32, Event)>,
     pub rejections: Vec<(u32, Rejection)>,
+    /// The states that replicas wanted to fetch.
+    pub transfers: Vec<(u32, StableCertificate)>,
     pub sent: Vec<(u32, u32, Message)>,
     next_timestamp: u64,
     /// Every request made so far.
@@ -37,6 +41,7 @@ pub struct Cluster {
 pub struct Node {
     pub replica: Option<Replica>,
     pub journal: Vec<Record>,
+    base: Option<usize>,
     pub executor: Chain,
     incarnation: u32,
     /// Clock error of this replica's wall clock, in microseconds.
@@ -70,21 +75,33 @@ enum Happening {
     Execute { node: u32 },
 }
 
-struct Disk<'a>(&'a mut Vec<Record>);
+/// A journal, and where its base begins that is not adopted yet.
+struct Disk<'a>(&'a mut Vec<Record>, &'a mut Option<usize>);
 
 impl Persist for Disk<'_> {
     type Error = std::convert::Infallible;
 
-    fn append(&mut self, records: &[Record]) -> Result<(), Self::Error> {
+    fn append(&mut self, records: &[Record]) -> Result<usize, Self::Error> {
         // What is written must read back the same.
         self.0.extend(records.iter().map(|record| codec::decode::<Record>(&codec::encode(record)).unwrap()));
-        Ok(())
+        Ok(records.len())
     }
 
-    fn rebase(&mut self, records: &[Record]) -> Result<(), Self::Error> {
-        self.0.clear();
-        self.append(records)
+    fn begin_base(&mut self, records: &[Record]) -> Result<(), Self::Error> {
+        *self.1 = Some(self.0.len());
+        self.append(records).map(|_| ())
     }
+
+    fn adopt_base(&mut self) -> Result<(), Self::Error> {
+        self.0.drain(..self.1.take().unwrap_or(0));
+        Ok(())
+    }
+}
+
+/// A snapshot of the state at this number is written.
+pub fn save(replica: &mut Replica, now: Now, sequence: SequenceNumber) {
+    replica.handle_snapshot_started(now, sequence);
+    replica.handle_snapshot(now, sequence);
 }
 
 pub fn key(number: u64) -> SecretKey {
@@ -172,6 +189,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             lie: Box::new(|_, _, message| vec![message]),
             events: vec![],
+            transfers: Vec::new(),
             rejections: vec![],
             sent: vec![],
             next_timestamp: 1,
@@ -182,7 +200,14 @@ impl Cluster {
         for id in 0..n {
             let replica = Replica::new(cluster.config.clone(), cluster.signer(id), cluster.clock(0));
             let executor = Chain::new(&cluster.genesis);
-            cluster.nodes.push(Node { replica: Some(replica), journal: vec![], executor, incarnation: 0, wall_offset: 0 });
+            cluster.nodes.push(Node {
+                replica: Some(replica),
+                journal: vec![],
+                base: None,
+                executor,
+                incarnation: 0,
+                wall_offset: 0,
+            });
         }
         for id in 0..u32::try_from(n).unwrap() {
             cluster.settle(id);
@@ -253,7 +278,12 @@ impl Cluster {
                 self.nodes[id as usize].executor.waiting.push(ordered);
                 self.enqueue(Duration::ZERO, Happening::Execute { node: id });
             }
-            Action::TransferState(certificate) => self.transfer(id, &certificate),
+            Action::TransferState(certificate) => {
+                self.transfers.push((id, (*certificate).clone()));
+                if !self.nodes[id as usize].executor.stalled {
+                    self.transfer(id, &certificate);
+                }
+            }
             Action::Stable(_) | Action::Answer(..) => {}
             Action::Tell(event) => self.events.push((id, event)),
         }
@@ -273,7 +303,7 @@ impl Cluster {
     }
 
     /// State transfer as a copy from whoever has the certified state.
-    fn transfer(&mut self, id: u32, certificate: &StableCertificate) {
+    pub fn transfer(&mut self, id: u32, certificate: &StableCertificate) {
         let saved = self.nodes.iter().find_map(|node| {
             node.executor.saved.get(&certificate.sequence.0).filter(|saved| saved.state == certificate.digest).cloned()
         });
@@ -376,7 +406,7 @@ impl Cluster {
         if node.incarnation != incarnation || node.replica.is_none() {
             return;
         }
-        let Ok((actions, position)) = rest.persist(&mut Disk(&mut node.journal));
+        let Ok((actions, position)) = rest.persist(&mut Disk(&mut node.journal, &mut node.base));
         for action in actions {
             self.act(id, action);
         }
@@ -388,16 +418,21 @@ impl Cluster {
         let node = &mut self.nodes[id as usize];
         node.replica = None;
         node.incarnation += 1;
+        node.base = None;
         node.executor = Chain::new(&self.genesis);
     }
 
     /// Starts again from the journal.
     pub fn restart(&mut self, id: u32) {
-        let executor = Chain::new(&self.genesis);
-        let restored = (SequenceNumber::GENESIS, executor.windows.clone());
-        let records = self.nodes[id as usize].journal.clone();
+        self.restart_from(id, Chain::new(&self.genesis));
+    }
+
+    /// Starts again from a snapshot and the journal.
+    pub fn restart_from(&mut self, id: u32, executor: Chain) {
+        let restored = (SequenceNumber(executor.executed.len() as u64), executor.windows.clone());
+        let records = verify_records(&self.config.authenticator, self.nodes[id as usize].journal.clone()).unwrap();
         let now = self.clock(0);
-        let replica = Replica::recover(self.config.clone(), self.signer(u64::from(id)), now, restored, records).unwrap();
+        let replica = Replica::recover(self.config.clone(), self.signer(u64::from(id)), now, restored, records);
         let node = &mut self.nodes[id as usize];
         node.executor = executor;
         node.replica = Some(replica);

@@ -106,7 +106,7 @@ impl Service for KeyValueStore {
     }
 
     fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
-        let (header, buckets) = decode_chunks(&chunks, self.bucket_count())?;
+        let (header, buckets) = decode_chunks(chunks, self.bucket_count())?;
         let entries: BTreeMap<_, _> =
             buckets.iter().flat_map(|bucket| bucket.entries()).map(|entry| (entry.key.clone(), Arc::clone(entry))).collect();
         if entries.len() as u64 != header.keys {
@@ -121,18 +121,20 @@ impl Service for KeyValueStore {
     }
 }
 
-fn decode_chunks(chunks: &[Vec<u8>], count: u32) -> Result<(Header, Vec<Arc<Bucket>>), RestoreError> {
+/// Each chunk is dropped once it is decoded: not all of the state is in memory twice.
+fn decode_chunks(chunks: Vec<Vec<u8>>, count: u32) -> Result<(Header, Vec<Arc<Bucket>>), RestoreError> {
     let refuse = |chunk: u32, reason: String| RestoreError { chunk, reason };
     if chunks.len() != (count as usize).saturating_add(1) {
         return Err(refuse(0, format!("there are {} chunks; this store has a header and {count} buckets", chunks.len())));
     }
-    let (header, buckets) = chunks.split_first().ok_or_else(|| refuse(0, "it is missing".to_owned()))?;
-    let header: Header = codec::decode(header).map_err(|error| refuse(0, format!("the header has a {error}")))?;
+    let mut chunks = chunks.into_iter();
+    let header = chunks.next().ok_or_else(|| refuse(0, "it is missing".to_owned()))?;
+    let header: Header = codec::decode(&header).map_err(|error| refuse(0, format!("the header has a {error}")))?;
     if header.revision < FIRST_REVISION {
         return Err(refuse(0, format!("the revision is below {FIRST_REVISION}")));
     }
-    let buckets = (0..count).zip(buckets).map(|(number, bytes)| {
-        let bucket = Bucket::decode(bytes, (number, count), header.revision);
+    let buckets = (0..count).zip(chunks).map(|(number, bytes)| {
+        let bucket = Bucket::decode(&bytes, (number, count), header.revision);
         bucket.map(Arc::new).map_err(|reason| refuse(chunk_of(number), reason))
     });
     Ok((header, buckets.collect::<Result<_, _>>()?))

@@ -1,23 +1,28 @@
+use super::accusations::Seen;
+use super::floods::Asked;
 use super::history::History;
 use super::invariant::{Invariant, Violation};
+use super::pressure::Pressure;
 use super::promises::{Promises, digest_of};
+use super::proposals::Proposals;
 use super::reference::Reference;
 use super::views::AcceptedNewView;
 use super::votes::{Kind, Vote};
+use super::witnesses::{Comeback, Heard};
 use pbft_crypto::Digest;
 use pbft_message::{
-    Authenticator, Batch, CheckpointState, ClientId, Domain, Epoch, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed,
+    Authenticator, Batch, CheckpointState, ClientId, Domain, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed,
     Timestamp, View,
 };
-use pbft_protocol::agreement::{Alarm, Record, Replica};
+use pbft_protocol::agreement::{Limits, Record, Replica, Unpersisted};
 use pbft_protocol::execution::Ordered;
 use pbft_protocol::session::Completed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Watches all correct replicas and clients of a run, from outside: it sees what they say, record, execute and answer,
-/// and trusts nothing that they compute. It stops at the first violation.
+/// Watches all correct replicas and clients of a run, from outside: it sees what they say, record, execute and answer, and
+/// works out by itself what follows from it. It stops at the first violation.
 pub struct Checker {
     pub(super) genesis: Arc<Genesis>,
     pub(super) replicas: Vec<Watched>,
@@ -37,13 +42,38 @@ pub struct Checker {
     /// 19.
     states: BTreeMap<SequenceNumber, CheckpointState>,
     batches: BTreeMap<SequenceNumber, Option<Batch>>,
+    pub(super) seen: Seen,
+    pub(super) asked: Asked,
     /// 18: the digests of all requests that clients signed.
     signed: BTreeSet<Digest>,
-    reference: Reference,
+    pub(super) reference: Reference,
     history: History,
-    authenticator: Authenticator,
-    domain: Domain,
+    pub(super) pressure: Pressure,
+    pub(super) proposals: Proposals,
+    pub(super) limits: Limits,
+    /// Of replicas that came back from a disk, those that lie aside.
+    pub(super) comebacks: BTreeMap<u32, Comeback>,
+    pub(super) heard: Heard,
+    /// What replicas asked with that came back: each time with another number.
+    pub(super) asked_with: BTreeSet<(u32, u64)>,
+    pub(super) authenticator: Authenticator,
+    pub(super) domain: Domain,
     violation: Option<Violation>,
+}
+
+/// What became durable together.
+pub struct Written {
+    pub records: Vec<Record>,
+    /// Behind these.
+    pub base: Option<Vec<Record>>,
+    pub adopts_base: bool,
+}
+
+impl Written {
+    pub fn of(group: &Unpersisted) -> Self {
+        let base = group.base().map(<[Record]>::to_vec);
+        Self { records: group.records().to_vec(), base, adopts_base: group.adopts_base() }
+    }
 }
 
 /// A replica as the checker knows it.
@@ -54,6 +84,8 @@ pub struct Watched {
     pub known: Promises,
     /// What is on the disk for certain.
     pub durable: Promises,
+    /// What will be, once the journal begins with the base that was written last.
+    pub base: Option<Promises>,
     /// All votes that ever were: of those in views that it left, a journal that begins anew keeps none.
     pub voted: BTreeSet<Vote>,
     pub view: View,
@@ -61,20 +93,30 @@ pub struct Watched {
     pub executed: SequenceNumber,
     /// The next number to be handed to the executor.
     pub next: SequenceNumber,
+    /// In which views the last ones were.
+    pub ordered_in: BTreeMap<SequenceNumber, View>,
+    /// It came back, and no checkpoint that it had executed has become stable since: it may hold all that its journal did (R9).
+    pub replays: bool,
 }
 
+/// Of so many numbers it is known in which view they were executed: more than may be under way.
+const UNDER_WAY: usize = 64;
+
 impl Checker {
-    pub fn new(authenticator: &Authenticator, correct: impl Iterator<Item = bool>) -> Self {
+    pub fn new(authenticator: &Authenticator, limits: &Limits, correct: impl Iterator<Item = bool>) -> Self {
         let genesis = authenticator.genesis().clone();
         let replicas = correct.map(|correct| Watched {
             correct,
             known: Promises::default(),
             durable: Promises::default(),
+            base: None,
             voted: BTreeSet::new(),
             view: View(0),
             low: SequenceNumber::GENESIS,
             executed: SequenceNumber::GENESIS,
             next: SequenceNumber(1),
+            ordered_in: BTreeMap::new(),
+            replays: false,
         });
         let mut checker = Self {
             replicas: replicas.collect(),
@@ -87,9 +129,17 @@ impl Checker {
             computed: BTreeMap::new(),
             states: BTreeMap::new(),
             batches: BTreeMap::new(),
+            seen: Seen::default(),
+            asked: Asked::default(),
             signed: BTreeSet::new(),
             reference: Reference::new(&genesis, *authenticator.domain()),
             history: History::default(),
+            pressure: Pressure::default(),
+            proposals: Proposals::default(),
+            limits: limits.clone(),
+            comebacks: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            asked_with: BTreeSet::new(),
             authenticator: authenticator.clone(),
             domain: *authenticator.domain(),
             violation: None,
@@ -97,18 +147,6 @@ impl Checker {
         };
         checker.check_domain();
         checker
-    }
-
-    /// The same bytes in another cluster or epoch, or as another type, are signed otherwise (R1). Nobody in the run could
-    /// tell: there, all would compute the same.
-    fn check_domain(&mut self) {
-        let here = self.domain;
-        let cluster = Domain { cluster: Digest::of("another cluster", &[here.cluster.as_bytes()]), ..here };
-        let epoch = Domain { epoch: Epoch(here.epoch.0 + 1), ..here };
-        let others = [cluster.digest(1, b"body"), epoch.digest(1, b"body"), here.digest(2, b"body"), here.digest(1, b"other")];
-        self.expect(!others.contains(&here.digest(1, b"body")), Invariant::NothingForeign, || {
-            "a signature does not tell its cluster, epoch, type and body".to_owned()
-        });
     }
 
     pub const fn violation(&self) -> Option<&Violation> {
@@ -153,22 +191,34 @@ impl Checker {
     }
 
     /// A correct replica hands a batch to its executor.
-    pub fn ordered(&mut self, id: u32, ordered: &Ordered) {
+    /// `latest` is the latest time that a batch may have, in microseconds since 1970 (R3).
+    pub fn ordered(&mut self, id: u32, ordered: &Ordered, latest: u64) {
         let sequence = ordered.sequence;
         let expected = self.replicas[id as usize].next;
         self.expect(sequence == expected, Invariant::ExecutedOnceInOrder, || {
             format!("replica {id} executes {sequence} where {expected} is next")
         });
-        self.replicas[id as usize].next = sequence.next();
+        let watched = &mut self.replicas[id as usize];
+        watched.next = sequence.next();
+        watched.ordered_in.insert(sequence, ordered.view);
+        if watched.ordered_in.len() > UNDER_WAY {
+            watched.ordered_in.pop_first();
+        }
+        self.check_lag(id, sequence);
         self.agreed(id, sequence, digest_of(ordered.body.as_deref()));
         if self.batches.contains_key(&sequence) {
             return;
         }
+        let time = ordered.body.as_ref().map_or(0, |batch| batch.time());
+        self.expect(time <= latest, Invariant::TimeIsNear, || {
+            format!("replica {id} executes {sequence} of the time {time}, where {latest} is the latest")
+        });
         for request in ordered.body.iter().flat_map(|batch| batch.requests()) {
             let digest = request.digest(&self.domain);
-            // The client made it, and it still has its signature.
+            // The client made it, and it still has its signature. Of a stranger only that is known.
             let valid = || self.authenticator.verify_requests(vec![request.clone()]).iter().all(Result::is_ok);
-            let signed = self.signed.contains(&digest) && valid();
+            let stranger = self.genesis.clients.iter().all(|client| client.signing_key != request.client);
+            let signed = (stranger || self.signed.contains(&digest)) && valid();
             self.expect(signed, Invariant::RequestsAreSigned, || {
                 format!("at {sequence} stands a request that {} never signed", request.client)
             });
@@ -191,14 +241,19 @@ impl Checker {
         self.committed.get(&sequence).copied()
     }
 
-    /// A correct replica answers a client.
-    pub fn replied(&mut self, id: u32, reply: &Reply) {
+    /// A correct replica that has executed all up to a number answers a client.
+    pub fn replied(&mut self, id: u32, reply: &Reply, executed: SequenceNumber) {
+        let watched = &self.replicas[id as usize];
+        let views = watched.ordered_in.get(&executed).copied().unwrap_or_default()..=watched.view;
+        self.expect(reply.epoch == self.domain.epoch && views.contains(&reply.view), Invariant::AnswersAreRight, || {
+            format!("replica {id} answers from view {} and epoch {}; its views were {views:?}", reply.view, reply.epoch.0)
+        });
         // A state that was fetched answers for numbers that nobody executed under the checker's eyes yet.
         if reply.sequence > self.reference.through() {
             return self
                 .fail(Invariant::AnswersAreRight, || format!("replica {id} answers from {}, which is not known", reply.sequence));
         }
-        let result = self.reference.check_reply(reply);
+        let result = self.reference.check_reply(reply, executed);
         self.take(result);
     }
 
@@ -253,49 +308,37 @@ impl Checker {
         }
     }
 
-    /// The costlier look, from time to time.
-    pub fn inspect(&mut self, id: u32, replica: &Replica) {
-        for evidence in replica.evidence() {
-            let accused = evidence.accused().0.0;
-            let lies = !self.is_correct(accused);
-            self.expect(lies, Invariant::OnlyLiarsAreAccused, || {
-                format!("replica {id} holds evidence of {:?} against the correct replica {accused}", evidence.kind())
-            });
-        }
-        if let Some(excess) = replica.held().beyond(replica.bounds()) {
-            self.fail(Invariant::Bounded, || format!("replica {id} holds {excess}"));
-        }
-    }
-
-    /// A correct replica is alarmed.
-    pub fn alarm(&mut self, id: u32, alarm: Alarm) {
-        self.fail(Invariant::NoAlarm, || format!("replica {id}: {alarm}"));
-    }
-
     /// A correct replica wants these records to be made durable. `low` is its h.
-    pub fn recorded(&mut self, id: u32, records: &[Record], rebase: bool, replica: &Replica) {
-        if rebase {
-            let anew = Promises::of(id, records);
-            let lost = self.replicas[id as usize].known.lost_in(&anew);
-            if let Some(lost) = lost {
-                self.fail(Invariant::TransferForgetsNothing, || format!("replica {id}'s journal begins anew, and {lost}"));
-            }
-            self.replicas[id as usize].known = anew;
-            return;
-        }
-        for record in records {
+    pub fn recorded(&mut self, id: u32, rest: &Unpersisted, replica: &Replica) {
+        for record in rest.records() {
             self.record(id, record, replica);
             self.replicas[id as usize].known.extend(id, std::slice::from_ref(record));
         }
+        let Some(base) = rest.base() else { return };
+        let anew = Promises::of(id, base);
+        let lost = self.replicas[id as usize].known.lost_in(&anew);
+        if let Some(lost) = lost {
+            self.fail(Invariant::TransferForgetsNothing, || format!("replica {id}'s journal is to begin anew, and {lost}"));
+        }
+        self.replicas[id as usize].known = anew;
     }
 
     /// They are durable.
-    pub fn durable(&mut self, id: u32, records: &[Record], rebase: bool) {
+    pub fn durable(&mut self, id: u32, written: &Written) {
+        let records = &written.records;
         let watched = &mut self.replicas[id as usize];
-        if rebase {
-            watched.durable = Promises::default();
-        }
         watched.durable.extend(id, records);
+        if let Some(base) = &mut watched.base {
+            base.extend(id, records);
+        }
+        if let Some(base) = &written.base {
+            watched.base = Some(Promises::of(id, base));
+        }
+        if written.adopts_base
+            && let Some(base) = watched.base.take()
+        {
+            watched.durable = base;
+        }
         let votes: Vec<Vote> = Promises::of(id, records).votes.into_iter().collect();
         votes.into_iter().for_each(|vote| self.voted(id, vote));
         for record in records {
@@ -327,6 +370,8 @@ impl Checker {
 
     /// A correct replica came back with these records on its disk, and these numbers.
     pub fn recovered(&mut self, id: u32, records: &[Record], replica: &Replica, executed: SequenceNumber) {
+        self.seen.forget(id);
+        self.proposals.restarted(id);
         let anew = Promises::of(id, records);
         let watched = &self.replicas[id as usize];
         if let Some(lost) = watched.durable.lost_in(&anew) {
@@ -345,12 +390,15 @@ impl Checker {
         let watched = &mut self.replicas[id as usize];
         watched.known = anew.clone();
         watched.durable = anew;
+        watched.base = None;
         (watched.view, watched.low, watched.executed) = (view, low, executed);
         watched.next = executed.next();
+        watched.replays = true;
     }
 
     /// A correct replica installed a state.
     pub fn installed(&mut self, id: u32, sequence: SequenceNumber) {
+        self.pressure.installs += 1;
         let next = self.replicas[id as usize].next;
         self.expect(sequence >= next, Invariant::TransferForgetsNothing, || {
             format!("replica {id} installs the state at {sequence}, though {next} is next")

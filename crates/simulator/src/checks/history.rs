@@ -32,7 +32,9 @@ impl History {
             Ok(accepted) => {
                 executed.is_some_and(|executed| executed.position.0 == accepted.sequence && executed.results == accepted.results)
             }
-            Err(RequestError::ResultGone(sequence)) => executed.is_some_and(|executed| executed.position.0 == *sequence),
+            Err(RequestError::ResultGone(sequence)) => {
+                reference.may_be_gone(id, reference.through()) && executed.is_some_and(|executed| executed.position.0 == *sequence)
+            }
             // A correct client's requests are in order: it never reuses a timestamp, nor overtakes its window.
             Err(RequestError::Refused(_)) => false,
         };

@@ -1,6 +1,6 @@
 use super::votes::{Kind, Vote};
 use pbft_crypto::Digest;
-use pbft_message::{Batch, SequenceNumber, View, batch_digest};
+use pbft_message::{Batch, Lie, SequenceNumber, View, batch_digest};
 use pbft_protocol::agreement::Record;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,9 @@ pub struct Promises {
     pub entered: View,
     pub stable: SequenceNumber,
     pub halted: bool,
+    pub learner: bool,
+    /// Which lies of others it can prove.
+    pub evidence: BTreeSet<Lie>,
 }
 
 impl Promises {
@@ -75,14 +78,22 @@ impl Promises {
                     self.votes.insert(Vote::whole(Kind::NewView, new_view.view, &**new_view));
                 }
             }
-            Record::Evidence(_) => {}
+            Record::Evidence(evidence) => _ = self.evidence.insert(evidence.lie()),
             Record::Halted(_) => self.halted = true,
+            Record::Repaired => self.halted = false,
+            Record::Learner => self.learner = true,
+            Record::Repair => {}
         }
     }
 
     /// The view below which it may not vote.
     pub fn view(&self) -> View {
         self.wanted.max(self.entered)
+    }
+
+    /// Whether it may have proposed in this view.
+    pub fn has_opened(&self, view: View) -> bool {
+        self.opened.contains(&view) || self.votes.iter().any(|vote| vote.opens(view))
     }
 
     /// The prepared certificate of the highest view for each number above this one.
@@ -106,9 +117,14 @@ impl Promises {
         if self.halted && !later.halted {
             return Some("that it halted is forgotten".to_owned());
         }
+        if self.learner && !later.learner {
+            return Some("that it is a learner is forgotten".to_owned());
+        }
+        if let Some((liar, kind, _)) = self.evidence.difference(&later.evidence).next() {
+            return Some(format!("the evidence of {} against {liar} is forgotten", kind.name()));
+        }
         let (view, low) = (self.view(), later.stable);
-        let opened = |promises: &Self| promises.opened.contains(&view) || promises.votes.iter().any(|vote| vote.opens(view));
-        if opened(self) && !opened(later) {
+        if self.has_opened(view) && !later.has_opened(view) {
             return Some(format!("that it opened view {view} is forgotten"));
         }
         if self.entered == view {

@@ -17,7 +17,15 @@ pub struct Reference {
     through: SequenceNumber,
     /// The state's time after each number (R3).
     times: BTreeMap<SequenceNumber, u64>,
+    /// The results that are still cached, oldest first, with what they count for, and the most bytes that may be (R8).
+    cached: BTreeMap<(SequenceNumber, usize), (ClientId, Timestamp, usize)>,
+    most_cached: usize,
+    /// At which number a result was evicted.
+    evicted: BTreeMap<(ClientId, Timestamp), SequenceNumber>,
 }
+
+/// What even an empty result counts for, in bytes.
+const RESULT: usize = 32;
 
 /// A request that took effect.
 pub struct Executed {
@@ -38,6 +46,9 @@ impl Reference {
             refused: BTreeSet::new(),
             through: SequenceNumber::GENESIS,
             times: BTreeMap::new(),
+            cached: BTreeMap::new(),
+            most_cached: genesis.parameters.max_cached_result_bytes,
+            evicted: BTreeMap::new(),
         }
     }
 
@@ -69,16 +80,41 @@ impl Reference {
                 continue;
             }
             remembered.insert(timestamp);
-            if remembered.len() > self.window {
-                remembered.pop_first();
+            let forgotten = if remembered.len() > self.window { remembered.pop_first() } else { None };
+            if let Some(forgotten) = forgotten {
+                self.cached.remove(&self.executed[&(client, forgotten)].position);
             }
             let results = request.operations.iter().map(|operation| match Operation::decode(operation) {
                 Ok(operation) => Blob::from(self.model.apply(&operation).encode()),
                 Err(_) => Blob::default(),
             });
             let executed = Executed { request: digest, position: (self.through, place), results: results.collect() };
+            let bytes = executed.results.iter().map(|result| result.len() + RESULT).sum();
+            self.cached.insert(executed.position, (client, timestamp, bytes));
             self.executed.insert((client, timestamp), executed);
+            self.evict();
         }
+    }
+
+    /// The oldest results go, until the rest is within its bound.
+    fn evict(&mut self) {
+        let mut bytes: usize = self.cached.values().map(|(.., bytes)| bytes).sum();
+        while bytes > self.most_cached {
+            let Some((_, (client, timestamp, of_this))) = self.cached.pop_first() else { return };
+            bytes -= of_this;
+            self.evicted.insert((client, timestamp), self.through);
+        }
+    }
+
+    /// Whether who has executed all up to this number has the result of a request no more. With the number itself it may be
+    /// told once, when it comes of it.
+    fn is_gone(&self, id: (ClientId, Timestamp), executed: SequenceNumber) -> bool {
+        self.evicted.get(&id).is_some_and(|at| *at < executed)
+    }
+
+    /// Whether the result may be gone for who has executed as much.
+    pub fn may_be_gone(&self, id: (ClientId, Timestamp), executed: SequenceNumber) -> bool {
+        self.evicted.get(&id).is_some_and(|at| *at <= executed)
     }
 
     /// None where the number is not in yet.
@@ -90,8 +126,8 @@ impl Reference {
         self.executed.get(&(client, timestamp))
     }
 
-    /// Whether a correct replica may say this.
-    pub fn check_reply(&self, reply: &Reply) -> Result<(), Violation> {
+    /// Whether a correct replica may say this that has executed all up to a number.
+    pub fn check_reply(&self, reply: &Reply, through: SequenceNumber) -> Result<(), Violation> {
         let wrong = |what: String| {
             let detail = format!("the reply to {} of {} at {}: {what}", reply.timestamp.0, reply.client, reply.sequence);
             Err(Violation { invariant: Invariant::AnswersAreRight, detail })
@@ -106,8 +142,11 @@ impl Reference {
         if executed.request != reply.request || executed.position.0 != reply.sequence {
             return wrong(format!("another request was executed at {}", executed.position.0));
         }
+        let id = (reply.client, reply.timestamp);
         match &reply.outcome {
             Outcome::Executed(results) if *results != executed.results => wrong("the results are not the model's".to_owned()),
+            Outcome::Executed(_) if self.is_gone(id, through) => wrong("the results were evicted".to_owned()),
+            Outcome::ExecutedResultGone if !self.may_be_gone(id, through) => wrong("the results were not evicted".to_owned()),
             _ => Ok(()),
         }
     }

@@ -34,6 +34,16 @@ impl Checker {
         match message {
             Message::Committed { certificate, .. } => self.check_committed(id, certificate),
             Message::Stable(certificate) => self.check_stable(certificate),
+            Message::Evidence(evidence) => {
+                let durable = self.replicas[id as usize].durable.evidence.contains(&evidence.lie());
+                self.expect(durable, Invariant::DurableBeforeSaid, || {
+                    format!("replica {id} spreads evidence of {:?}, which is not durable", evidence.lie())
+                });
+            }
+            Message::Suspect { .. } => self.suspected(),
+            Message::NewView(new_view) => self.opened(id, new_view),
+            Message::PrePrepare { header, body } if header.replica.0 == id => self.proposed(id, header, body),
+            Message::FetchBody { digest } => self.fetched(id, *digest),
             _ => {}
         }
     }
@@ -66,6 +76,7 @@ impl Checker {
         let (view, entered) = (known.view(), known.entered);
         match record {
             Record::Prepare(prepare) => {
+                self.not_against_committed(id, prepare.sequence, prepare.digest);
                 self.own_vote(id, "prepares", (prepare.view, prepare.sequence), (view, entered), replica);
                 let accepted =
                     self.replicas[id as usize].known.accepted.contains(&(prepare.view, prepare.sequence, prepare.digest));
@@ -78,6 +89,7 @@ impl Checker {
                 });
             }
             Record::Commit(commit) => {
+                self.not_against_committed(id, commit.sequence, commit.digest);
                 self.own_vote(id, "commits", (commit.view, commit.sequence), (view, entered), replica);
                 let backed = self.replicas[id as usize].known.prepared.contains(&(commit.sequence, commit.view, commit.digest));
                 self.expect(backed, Invariant::CommitNeedsCertificate, || {
@@ -113,6 +125,9 @@ impl Checker {
                 );
             }
             Record::Stable(certificate) => {
+                self.pressure.stable(id);
+                let watched = &mut self.replicas[id as usize];
+                watched.replays &= watched.executed < certificate.sequence;
                 self.check_stable(certificate);
                 self.own_counts(
                     id,
@@ -125,10 +140,26 @@ impl Checker {
             Record::Checkpoint(checkpoint) => {
                 self.computed(id, checkpoint.sequence, checkpoint.digest);
             }
-            Record::ViewChange(change) => self.check_view_change(id, change),
-            Record::NewView(new_view) => self.check_new_view(id, new_view),
+            Record::ViewChange(change) => {
+                self.left(id, change.view);
+                let prepared: Vec<Digest> = change.prepared.iter().map(|certificate| certificate.digest).collect();
+                self.check_served(id, &prepared, replica);
+                self.check_view_change(id, change);
+            }
+            Record::NewView(new_view) => {
+                self.entered(new_view.view);
+                self.check_new_view(id, new_view);
+            }
             _ => {}
         }
+    }
+
+    /// R6: no vote for another digest than the one that it knows as committed.
+    fn not_against_committed(&mut self, id: u32, sequence: SequenceNumber, digest: Digest) {
+        let known = self.replicas[id as usize].known.committed.get(&sequence).copied();
+        self.expect(known.is_none_or(|known| known == digest), Invariant::Agreement, || {
+            format!("replica {id} votes for {} at {sequence}, where it knows another digest as committed", digest.short())
+        });
     }
 
     /// An own vote is in the view that the replica entered last, and inside the window.

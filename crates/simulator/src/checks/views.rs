@@ -1,5 +1,6 @@
 use super::checker::Checker;
 use super::invariant::Invariant;
+use super::votes::{Kind, Vote};
 use pbft_crypto::Digest;
 use pbft_message::{NULL_DIGEST, NewView, PreparedCertificate, SequenceNumber, View, ViewChange};
 use std::collections::BTreeMap;
@@ -37,10 +38,25 @@ impl Checker {
         senders.dedup();
         let right_view = new_view.view_changes.iter().all(|change| change.view == view);
         let primary = self.genesis.primary(view);
-        self.expect(senders.len() >= quorum && right_view && new_view.replica == primary, Invariant::NewViewFollows, || {
-            format!("replica {id} enters view {view} by {} with view-changes of {senders:?}", new_view.replica)
-        });
+        let own_among = senders.contains(&primary.0);
+        self.expect(
+            senders.len() >= quorum && right_view && own_among && new_view.replica == primary,
+            Invariant::NewViewFollows,
+            || format!("replica {id} enters view {view} by {} with view-changes of {senders:?}", new_view.replica),
+        );
+        for header in &new_view.pre_prepares {
+            let valid = self.authenticator.verify_header(**header, header.signature()).is_ok();
+            self.expect(valid && header.view == view, Invariant::NewViewFollows, || {
+                format!("replica {id} enters view {view} with a proposal of view {} that its primary did not sign", header.view)
+            });
+        }
         for change in &new_view.view_changes {
+            let whole = Vote::whole(Kind::ViewChange, change.view, &**change);
+            let signed = self.votes.get(&(change.replica.0, whole.kind, whole.view, whole.sequence)) == Some(&whole.digest);
+            let forged = self.is_correct(change.replica.0) && !signed;
+            self.expect(!forged, Invariant::NewViewFollows, || {
+                format!("replica {id} enters view {view} by a view-change that replica {} did not sign", change.replica)
+            });
             for certificate in &change.prepared {
                 self.check_prepared(certificate);
             }
@@ -48,20 +64,8 @@ impl Checker {
                 self.check_stable(stable);
             }
         }
-        let min = new_view.view_changes.iter().map(|change| change.low_watermark()).max().unwrap_or_default();
-        let mut best: BTreeMap<SequenceNumber, &PreparedCertificate> = BTreeMap::new();
-        for certificate in new_view.view_changes.iter().flat_map(|change| &change.prepared) {
-            let known = best.entry(certificate.sequence).or_insert(certificate);
-            if certificate.view > known.view {
-                *known = certificate;
-            }
-        }
-        best.retain(|sequence, _| *sequence > min);
-        let max = best.keys().next_back().copied().unwrap_or(min);
-        let expected: BTreeMap<SequenceNumber, Digest> = (min.0 + 1..=max.0)
-            .map(SequenceNumber)
-            .map(|sequence| (sequence, best.get(&sequence).map_or(NULL_DIGEST, |certificate| certificate.digest)))
-            .collect();
+        let (min, expected) = must_propose(new_view);
+        let max = expected.keys().next_back().copied().unwrap_or(min);
         let proposals: BTreeMap<SequenceNumber, Digest> =
             new_view.pre_prepares.iter().map(|header| (header.sequence, header.digest)).collect();
         let whole = proposals.len() == new_view.pre_prepares.len();
@@ -96,4 +100,20 @@ impl Checker {
             });
         }
     }
+}
+
+/// min-s, and what O must be (R12).
+pub(super) fn must_propose(new_view: &NewView) -> (SequenceNumber, BTreeMap<SequenceNumber, Digest>) {
+    let min = new_view.view_changes.iter().map(|change| change.low_watermark()).max().unwrap_or_default();
+    let mut best: BTreeMap<SequenceNumber, &PreparedCertificate> = BTreeMap::new();
+    for certificate in new_view.view_changes.iter().flat_map(|change| &change.prepared) {
+        let known = best.entry(certificate.sequence).or_insert(certificate);
+        if certificate.view > known.view {
+            *known = certificate;
+        }
+    }
+    best.retain(|sequence, _| *sequence > min);
+    let max = best.keys().next_back().copied().unwrap_or(min);
+    let digest = |sequence| best.get(&sequence).map_or(NULL_DIGEST, |certificate| certificate.digest);
+    (min, (min.0 + 1..=max.0).map(SequenceNumber).map(|sequence| (sequence, digest(sequence))).collect())
 }

@@ -1,14 +1,13 @@
 use super::{DIRECTORY, Disk, DiskError};
+use crate::fail_point::{fail_point, fault};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const LOCK: &str = "LOCK";
-/// Zeros are written in pieces of this many bytes.
-const PIECE: usize = 1 << 20;
 
 /// A real directory, locked against any other process for as long as this or a handle from `share` lives.
 #[derive(Debug)]
@@ -16,13 +15,24 @@ pub struct FileDisk {
     directory: Arc<Locked>,
     /// Files stay open from their first use on.
     handles: BTreeMap<String, File>,
+    work: DiskWork,
+}
+
+/// What a handle has had done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskWork {
+    /// Files and directories made durable.
+    pub syncs: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
 }
 
 #[derive(Debug)]
 struct Locked {
     path: PathBuf,
     handle: File,
-    _lock: File,
+    _lock: Option<File>,
+    writable: bool,
 }
 
 /// Why a directory was not opened.
@@ -50,19 +60,50 @@ impl FileDisk {
         let io_error = |source| LockError::Io { directory: directory.to_owned(), source };
         let handle = File::open(directory).map_err(io_error)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(io_error)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Locked { directory: directory.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        taken(lock.try_lock(), directory)?;
+        let locked = Locked { path: directory.to_owned(), handle, _lock: Some(lock), writable: true };
+        Ok(Self::new(locked))
+    }
+
+    /// Opens an existing directory to read what is in it; writing fails. Changes nothing, and keeps others from writing
+    /// meanwhile.
+    pub fn open_to_read(directory: &Path) -> Result<Self, LockError> {
+        let io_error = |source| LockError::Io { directory: directory.to_owned(), source };
+        let handle = File::open(directory).map_err(io_error)?;
+        let lock = match File::open(directory.join(LOCK)) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io_error(error)),
+        };
+        if let Some(lock) = &lock {
+            taken(lock.try_lock_shared(), directory)?;
         }
-        let locked = Locked { path: directory.to_owned(), handle, _lock: lock };
-        Ok(Self { directory: Arc::new(locked), handles: BTreeMap::new() })
+        let locked = Locked { path: directory.to_owned(), handle, _lock: lock, writable: false };
+        Ok(Self::new(locked))
+    }
+
+    /// Opens a directory that no replica writes to, such as where a backup is put, or for files in it that never change once
+    /// they have their name. Nothing is locked.
+    pub fn open_unlocked(directory: &Path) -> Result<Self, LockError> {
+        let io_error = |source| LockError::Io { directory: directory.to_owned(), source };
+        let handle = File::open(directory).map_err(io_error)?;
+        let unlocked = Locked { path: directory.to_owned(), handle, _lock: None, writable: true };
+        Ok(Self::new(unlocked))
     }
 
     /// A second handle on the same locked directory, for another thread that uses other files: one for the journal, one for
     /// the snapshots.
     pub fn share(&self) -> Self {
-        Self { directory: Arc::clone(&self.directory), handles: BTreeMap::new() }
+        Self { directory: Arc::clone(&self.directory), handles: BTreeMap::new(), work: DiskWork::default() }
+    }
+
+    /// What was done through this handle.
+    pub const fn work(&self) -> DiskWork {
+        self.work
+    }
+
+    fn new(directory: Locked) -> Self {
+        Self { directory: Arc::new(directory), handles: BTreeMap::new(), work: DiskWork::default() }
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -71,7 +112,7 @@ impl FileDisk {
 
     fn handle(&mut self, file: &str) -> io::Result<&File> {
         if !self.handles.contains_key(file) {
-            let handle = OpenOptions::new().read(true).write(true).open(self.path(file))?;
+            let handle = OpenOptions::new().read(true).write(self.directory.writable).open(self.path(file))?;
             self.handles.insert(file.to_owned(), handle);
         }
         self.handles.get(file).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -97,18 +138,14 @@ impl FileDisk {
         handle.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
     }
+}
 
-    fn create_zeros(&mut self, file: &str, size: u64) -> io::Result<()> {
-        let mut handle = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(file))?;
-        let zeros = vec![0; PIECE];
-        let mut left = size;
-        while left > 0 {
-            let piece = zeros.get(..usize::try_from(left).unwrap_or(PIECE)).unwrap_or(&zeros);
-            handle.write_all(piece)?;
-            left = left.saturating_sub(piece.len() as u64);
-        }
-        self.handles.insert(file.to_owned(), handle);
-        Ok(())
+fn taken(lock: Result<(), TryLockError>, directory: &Path) -> Result<(), LockError> {
+    let directory = directory.to_owned();
+    match lock {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(LockError::Locked { directory }),
+        Err(TryLockError::Error(source)) => Err(LockError::Io { directory, source }),
     }
 }
 
@@ -126,25 +163,42 @@ impl Disk for FileDisk {
         self.read_piece(file, offset, length).map_err(|source| DiskError::new("read", file, source))
     }
 
-    fn create(&mut self, file: &str, size: u64) -> Result<(), DiskError> {
-        self.create_zeros(file, size).map_err(|source| DiskError::new("create", file, source))
+    fn create(&mut self, file: &str) -> Result<(), DiskError> {
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(file));
+        let created = fault("create", file).and_then(|()| open());
+        self.handles.insert(file.to_owned(), created.map_err(|source| DiskError::new("create", file, source))?);
+        fail_point("create", file);
+        Ok(())
     }
 
     fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        let written = self.handle(file).and_then(|handle| handle.write_all_at(bytes, offset));
-        written.map_err(|source| DiskError::new("write", file, source))
+        let written = fault("write", file).and_then(|()| self.handle(file)?.write_all_at(bytes, offset));
+        written.map_err(|source| DiskError::new("write", file, source))?;
+        self.work.written_bytes = self.work.written_bytes.saturating_add(bytes.len() as u64);
+        fail_point("write", file);
+        Ok(())
     }
 
     fn sync(&mut self, file: &str) -> Result<(), DiskError> {
-        self.handle(file).and_then(File::sync_data).map_err(|source| DiskError::new("sync", file, source))
+        let synced = fault("sync", file).and_then(|()| self.handle(file)?.sync_data());
+        synced.map_err(|source| DiskError::new("sync", file, source))?;
+        self.work.syncs = self.work.syncs.saturating_add(1);
+        fail_point("sync", file);
+        Ok(())
     }
 
     fn sync_directory(&mut self) -> Result<(), DiskError> {
-        self.directory.handle.sync_all().map_err(|source| DiskError::new("sync", DIRECTORY, source))
+        let synced = fault("sync", "directory").and_then(|()| self.directory.handle.sync_all());
+        synced.map_err(|source| DiskError::new("sync", DIRECTORY, source))?;
+        self.work.syncs = self.work.syncs.saturating_add(1);
+        fail_point("sync", "directory");
+        Ok(())
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        fs::rename(self.path(from), self.path(to)).map_err(|source| DiskError::new("rename", from, source))?;
+        let renamed = fault("rename", to).and_then(|()| fs::rename(self.path(from), self.path(to)));
+        renamed.map_err(|source| DiskError::new("rename", from, source))?;
+        fail_point("rename", to);
         self.handles.remove(to);
         if let Some(handle) = self.handles.remove(from) {
             self.handles.insert(to.to_owned(), handle);
@@ -154,7 +208,10 @@ impl Disk for FileDisk {
 
     fn remove(&mut self, file: &str) -> Result<(), DiskError> {
         self.handles.remove(file);
-        fs::remove_file(self.path(file)).map_err(|source| DiskError::new("remove", file, source))
+        let removed = fault("remove", file).and_then(|()| fs::remove_file(self.path(file)));
+        removed.map_err(|source| DiskError::new("remove", file, source))?;
+        fail_point("remove", file);
+        Ok(())
     }
 }
 
@@ -176,6 +233,24 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_only_read_is_not_changed_and_one_in_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), "content").unwrap();
+        let mut disk = FileDisk::open_to_read(folder.path()).unwrap();
+        assert_eq!(disk.read_at("a", 0, 99).unwrap(), b"content");
+        assert!(disk.write_at("a", 0, b"x").is_err());
+        assert!(!folder.path().join(LOCK).exists());
+
+        let owner = FileDisk::open(folder.path()).unwrap();
+        assert!(matches!(FileDisk::open_to_read(folder.path()), Err(LockError::Locked { .. })));
+        drop(owner);
+        let readers = [FileDisk::open_to_read(folder.path()).unwrap(), FileDisk::open_to_read(folder.path()).unwrap()];
+        assert!(matches!(FileDisk::open(folder.path()), Err(LockError::Locked { .. })));
+        drop(readers);
+        FileDisk::open(folder.path()).unwrap();
+    }
+
+    #[test]
     fn a_missing_directory_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(FileDisk::open(&folder.path().join("data")), Err(LockError::Io { .. })));
@@ -185,11 +260,11 @@ mod tests {
     fn files_keep_what_was_written_and_the_lock_is_not_listed() {
         let folder = tempfile::tempdir().unwrap();
         let mut disk = FileDisk::open(folder.path()).unwrap();
-        let size = PIECE as u64 + 5;
-        disk.create("a", size).unwrap();
+        let size = 5;
+        disk.create("a").unwrap();
         disk.write_at("a", size - 2, b"xyz").unwrap();
         disk.sync("a").unwrap();
-        disk.create("b", 0).unwrap();
+        disk.create("b").unwrap();
         disk.rename("a", "b").unwrap();
         disk.sync_directory().unwrap();
         assert_eq!(disk.list().unwrap(), ["b"]);

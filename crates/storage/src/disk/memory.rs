@@ -2,7 +2,7 @@ use super::{DIRECTORY, Disk, DiskError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// Unsynced writes are torn in units of this many bytes.
+/// Unsynced writes are torn in units of this many bytes, each written whole or not at all.
 const SECTOR: u64 = 512;
 
 /// A directory in memory that remembers what was synced: for tests and the simulator. A clone is a disk of its own.
@@ -18,6 +18,7 @@ pub struct MemoryDisk {
     created: u64,
     operations: u64,
     fail_at: Option<u64>,
+    capacity: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,24 @@ struct MemoryFile {
     content: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<(u64, Vec<u8>)>,
+    /// Of a sync that failed: it can be read, and no later sync makes it durable, as where a system takes such pages for clean.
+    stranded: Vec<(u64, Vec<u8>)>,
+}
+
+impl MemoryFile {
+    fn strand(&mut self) {
+        self.stranded.append(&mut self.unsynced);
+    }
+
+    /// What is written over is gone for good.
+    fn sync(&mut self) {
+        for (offset, bytes) in std::mem::take(&mut self.unsynced) {
+            overwrite(&mut self.durable, offset, &bytes);
+            let end = |offset: u64, bytes: &[u8]| offset.saturating_add(bytes.len() as u64);
+            let covers = |(other, lost): &(u64, Vec<u8>)| offset <= *other && end(*other, lost) <= end(offset, &bytes);
+            self.stranded.retain(|lost| !covers(lost));
+        }
+    }
 }
 
 /// The directory's entry `added` comes to stand for a file, or the entry `gone` goes; a rename does both.
@@ -37,12 +56,12 @@ struct NameChange {
 /// Something that was not synced before a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsynced<'a> {
-    /// A file was created, renamed to, or removed. Survives if at least 1 is kept.
+    /// A file was created, renamed to, or removed.
     Name {
         /// The file's name.
         file: &'a str,
     },
-    /// A part of one write, within one sector. The leading bytes that are kept survive.
+    /// A part of one write, within one sector.
     Write {
         /// The file's name.
         file: &'a str,
@@ -65,12 +84,23 @@ impl MemoryDisk {
         self.fail_at = Some(operation);
     }
 
-    /// The power goes. `keep` is asked for every unsynced thing, in the order of the operations, names first, and tells how much
-    /// of it survives: `|_| 0` loses all.
-    pub fn crash(&mut self, mut keep: impl FnMut(Unsynced<'_>) -> usize) {
+    /// So many bytes fit, of all files together; any number with `None`. What does not fit is not written.
+    pub fn set_capacity(&mut self, bytes: Option<u64>) {
+        self.capacity = bytes;
+    }
+
+    /// Bytes in all files.
+    pub fn used(&self) -> u64 {
+        let files = self.names.values().filter_map(|id| self.files.get(id));
+        files.fold(0, |sum, file| sum.saturating_add(file.content.len() as u64))
+    }
+
+    /// The power goes. `keep` is asked for every unsynced thing, in the order of the operations, names first, and tells whether
+    /// it survives: `|_| false` loses all.
+    pub fn crash(&mut self, mut keep: impl FnMut(Unsynced<'_>) -> bool) {
         for change in std::mem::take(&mut self.unsynced_names) {
             let file = change.added.as_ref().map(|(name, _)| name).or(change.gone.as_ref());
-            if keep(Unsynced::Name { file: file.map_or("", String::as_str) }) > 0 {
+            if keep(Unsynced::Name { file: file.map_or("", String::as_str) }) {
                 change.apply(&mut self.durable_names);
             }
         }
@@ -78,10 +108,12 @@ impl MemoryDisk {
         self.forget_unnamed_files();
         for (name, id) in &self.names {
             let Some(file) = self.files.get_mut(id) else { continue };
-            for (offset, bytes) in std::mem::take(&mut file.unsynced) {
+            file.strand();
+            for (offset, bytes) in std::mem::take(&mut file.stranded) {
                 for (offset, part) in sectors(offset, &bytes) {
-                    let kept = keep(Unsynced::Write { file: name, offset, bytes: part });
-                    overwrite(&mut file.durable, offset, part.get(..kept).unwrap_or(part));
+                    if keep(Unsynced::Write { file: name, offset, bytes: part }) {
+                        overwrite(&mut file.durable, offset, part);
+                    }
                 }
             }
             file.content = file.durable.clone();
@@ -95,6 +127,7 @@ impl MemoryDisk {
         change(&mut file.content);
         file.durable = file.content.clone();
         file.unsynced.clear();
+        file.stranded.clear();
     }
 
     fn file(&self, operation: &'static str, name: &str) -> Result<&MemoryFile, DiskError> {
@@ -178,16 +211,20 @@ impl Disk for MemoryDisk {
         Ok(rest.get(..length as usize).unwrap_or(rest).to_vec())
     }
 
-    fn create(&mut self, file: &str, size: u64) -> Result<(), DiskError> {
+    fn create(&mut self, file: &str) -> Result<(), DiskError> {
         let id = self.created;
         self.created = self.created.saturating_add(1);
-        let zeros = vec![0; size as usize];
-        self.files.insert(id, MemoryFile { content: zeros.clone(), durable: Vec::new(), unsynced: vec![(0, zeros)] });
+        self.files.insert(id, MemoryFile::default());
         self.change_name(NameChange { gone: None, added: Some((file.to_owned(), id)) });
         self.count("create", file)
     }
 
     fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let there = self.file("write", file)?.content.len() as u64;
+        let growth = offset.saturating_add(bytes.len() as u64).saturating_sub(there);
+        if growth > 0 && self.capacity.is_some_and(|capacity| self.used().saturating_add(growth) > capacity) {
+            return Err(DiskError::new("write", file, io::ErrorKind::StorageFull.into()));
+        }
         let written = self.file_mut("write", file)?;
         overwrite(&mut written.content, offset, bytes);
         written.unsynced.push((offset, bytes.to_vec()));
@@ -195,11 +232,11 @@ impl Disk for MemoryDisk {
     }
 
     fn sync(&mut self, file: &str) -> Result<(), DiskError> {
-        self.count("sync", file)?;
-        let synced = self.file_mut("sync", file)?;
-        for (offset, bytes) in std::mem::take(&mut synced.unsynced) {
-            overwrite(&mut synced.durable, offset, &bytes);
+        if let Err(error) = self.count("sync", file) {
+            self.file_mut("sync", file)?.strand();
+            return Err(error);
         }
+        self.file_mut("sync", file)?.sync();
         Ok(())
     }
 
@@ -231,7 +268,7 @@ mod tests {
 
     fn disk_with(file: &str, content: &[u8]) -> MemoryDisk {
         let mut disk = MemoryDisk::default();
-        disk.create(file, 0).unwrap();
+        disk.create(file).unwrap();
         disk.write_at(file, 0, content).unwrap();
         disk.sync(file).unwrap();
         disk.sync_directory().unwrap();
@@ -242,35 +279,50 @@ mod tests {
     fn a_crash_loses_what_was_not_synced() {
         let mut disk = disk_with("a", b"old");
         disk.write_at("a", 0, b"newer").unwrap();
-        disk.create("b", 4).unwrap();
+        disk.create("b").unwrap();
         disk.sync("b").unwrap();
         disk.rename("a", "c").unwrap();
         assert_eq!(disk.read_at("c", 0, 9).unwrap(), b"newer");
-        disk.crash(|_| 0);
+        disk.crash(|_| false);
         assert_eq!(disk.list().unwrap(), ["a"]);
         assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"old");
     }
 
     #[test]
-    fn a_crash_keeps_the_chosen_part_of_each_sector_and_the_chosen_names() {
+    fn a_crash_keeps_the_chosen_sectors_and_names() {
         let mut disk = disk_with("a", &[0; 1024]);
         disk.write_at("a", 510, &[1; 600]).unwrap();
         disk.rename("a", "b").unwrap();
-        disk.create("c", 1).unwrap();
+        disk.create("c").unwrap();
         let mut asked = Vec::new();
         disk.crash(|unsynced| match unsynced {
-            Unsynced::Name { file } => usize::from(file == "b"),
+            Unsynced::Name { file } => file == "b",
             Unsynced::Write { offset, bytes, .. } => {
                 asked.push((offset, bytes.len()));
-                if offset == 512 { 0 } else { 1 }
+                offset != 512
             }
         });
         assert_eq!(asked, [(510, 2), (512, 512), (1024, 86)]);
         assert_eq!(disk.list().unwrap(), ["b"]);
         let content = disk.read_at("b", 0, 2000).unwrap();
-        assert_eq!(content.len(), 1025);
-        let ones: Vec<usize> = (0..1025).filter(|at| content[*at] == 1).collect();
-        assert_eq!(ones, [510, 1024]);
+        assert_eq!(content.len(), 1110);
+        let ones: Vec<usize> = (0..1110).filter(|at| content[*at] == 1).collect();
+        assert_eq!(ones, [&[510, 511][..], &(1024..1110).collect::<Vec<_>>()].concat());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written_and_what_is_there_can_be_overwritten() {
+        let mut disk = disk_with("a", b"old");
+        disk.set_capacity(Some(4));
+        let error = disk.write_at("a", 3, b"er").unwrap_err();
+        assert!(error.is_full() && error.to_string().contains("write a"));
+        disk.write_at("a", 1, b"xyz").unwrap();
+        disk.create("b").unwrap();
+        assert!(disk.write_at("b", 0, b"1").unwrap_err().is_full());
+        assert_eq!((disk.read_at("a", 0, 9).unwrap(), disk.used()), (b"oxyz".to_vec(), 4));
+        disk.remove("a").unwrap();
+        disk.sync_directory().unwrap();
+        disk.write_at("b", 0, b"1").unwrap();
     }
 
     #[test]
@@ -280,9 +332,26 @@ mod tests {
         disk.write_at("a", 0, b"new").unwrap();
         assert!(disk.sync("a").is_err());
         let mut lost = disk.clone();
-        lost.crash(|_| 0);
+        lost.crash(|_| false);
         assert_eq!(lost.read_at("a", 0, 9).unwrap(), b"old");
-        disk.crash(|_| 2);
-        assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"ned");
+        disk.crash(|_| true);
+        assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_a_sync_failed_on_is_durable_only_after_it_is_written_again() {
+        let mut disk = disk_with("a", b"old");
+        disk.write_at("a", 0, b"new").unwrap();
+        disk.fail_at(disk.operations());
+        assert!(disk.sync("a").is_err());
+        disk.sync("a").unwrap();
+        assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"new");
+        let mut lost = disk.clone();
+        lost.crash(|_| false);
+        assert_eq!(lost.read_at("a", 0, 9).unwrap(), b"old");
+        disk.write_at("a", 0, b"new").unwrap();
+        disk.sync("a").unwrap();
+        disk.crash(|_| false);
+        assert_eq!(disk.read_at("a", 0, 9).unwrap(), b"new");
     }
 }

@@ -20,6 +20,9 @@ pub enum JournalError {
     /// The disk failed. What it holds is unknown now: end the process; a restart finds out (R15).
     #[error("the journal failed: {0}; the process must end, a restart recovers what is durable (R15)")]
     Disk(#[from] DiskError),
+    /// There is no room for the next segment. Nothing has changed: what was to be written may be tried again.
+    #[error("the disk is full, the journal waits for room: {0}")]
+    Full(DiskError),
     /// The disk failed before. Nothing is tried again.
     #[error("the journal failed before and takes nothing more; the process must end (R15)")]
     Poisoned,
@@ -29,6 +32,13 @@ pub enum JournalError {
         /// Bytes of the frame that was asked for.
         bytes: usize,
     },
+}
+
+impl JournalError {
+    /// Of an error that touched only a file which does not count yet.
+    pub(super) fn of_temporary(error: DiskError) -> Self {
+        if error.is_full() { Self::Full(error) } else { Self::Disk(error) }
+    }
 }
 
 /// Why a journal was not opened. Nothing was changed on the disk (`Disk` aside).

@@ -1,19 +1,46 @@
-//! A frame: a group of records that is written and made durable together.
+//! A frame: a group of records that is written and made durable together. It begins where a sector begins and fills whole
+//! sectors, so that writing it rewrites no sector of another one.
 //!
 //! ```text
-//! marker 16 | counter u64 | payload length u32 | records u32 | chain 32 | crc32c of header and payload u32 | payload
+//! marker 16 | counter u64 | payload length u32 | records u32 | chain 32 | crc32c of all behind the header u32
+//! | crc32c of these 68 bytes u32 | payload | zeros to the end of the sector
 //! payload = for each record: length u32, bytes
 //! ```
+//!
+//! On disk all of it is *whitened*: each sector is XORed with a pad that nobody outside knows. So no sector of a frame is all
+//! zeros there, as those are on which no frame was written yet, whatever bytes clients put into records.
 
-use crate::fields::Fields;
+use super::segment::SECTOR;
+use crate::fields::{Fields, seal, unseal};
 use pbft_crypto::Digest;
 
-pub const HEADER: usize = 68;
-const CHECKED: usize = 64;
+pub const HEADER: usize = 72;
 const LENGTH_PREFIX: usize = 4;
 
-/// Begins every frame of one journal and is not known outside: no bytes that a client has put into a record pass for a frame.
+/// What makes a journal's frames its own. A segment's header holds it; it is not known outside.
 pub type Marker = [u8; 16];
+
+/// The marker and the pad that follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    marker: Marker,
+    pad: Vec<u8>,
+}
+
+impl Marks {
+    pub fn new(marker: Marker) -> Self {
+        let piece = |number: u8| *Digest::of("pbft journal pad", &[&marker, &[number]]).as_bytes();
+        let pad = (0..=u8::MAX).flat_map(piece).take(SECTOR).collect();
+        Self { marker, pad }
+    }
+
+    /// Whitens sectors, or undoes it.
+    pub fn whiten(&self, bytes: &mut [u8]) {
+        for sector in bytes.chunks_mut(SECTOR) {
+            sector.iter_mut().zip(&self.pad).for_each(|(byte, pad)| *byte ^= pad);
+        }
+    }
+}
 
 /// Where the hash chain stands: what the next frame continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,83 +58,141 @@ impl Chain {
     }
 }
 
-/// The length in bytes of a frame of these records.
-pub fn length(records: &[impl AsRef<[u8]>]) -> usize {
+/// The length in bytes of a frame of these records, without what fills its last sector.
+fn content_length(records: &[impl AsRef<[u8]>]) -> usize {
     records.iter().fold(HEADER, |sum, record| sum.saturating_add(LENGTH_PREFIX).saturating_add(record.as_ref().len()))
 }
 
+fn whole_sectors(length: usize) -> usize {
+    length.checked_next_multiple_of(SECTOR).unwrap_or(usize::MAX)
+}
+
+/// The length in bytes of a frame of these records.
+pub fn length(records: &[impl AsRef<[u8]>]) -> usize {
+    whole_sectors(content_length(records))
+}
+
 /// The bytes of a frame and the chain after it; `None` if the payload's length does not fit into 32 bits.
-pub fn encode(marker: &Marker, chain: &Chain, records: &[impl AsRef<[u8]>]) -> Option<(Vec<u8>, Chain)> {
-    let length = length(records);
-    let payload_length = u32::try_from(length.saturating_sub(HEADER)).ok()?;
-    let mut frame = Vec::with_capacity(length);
+pub fn encode(marks: &Marks, chain: &Chain, records: &[impl AsRef<[u8]>]) -> Option<(Vec<u8>, Chain)> {
+    let end = content_length(records);
+    let payload_length = u32::try_from(end.saturating_sub(HEADER)).ok()?;
+    let mut frame = Vec::with_capacity(whole_sectors(end));
     frame.resize(HEADER, 0);
     for record in records {
         let record = record.as_ref();
         frame.extend_from_slice(&u32::try_from(record.len()).ok()?.to_le_bytes());
         frame.extend_from_slice(record);
     }
-    let (header, payload) = frame.split_at_mut_checked(HEADER)?;
-    let next = chain.after(payload);
+    let next = chain.after(frame.get(HEADER..)?);
+    frame.resize(whole_sectors(end), 0);
+    let (header, behind) = frame.split_at_mut_checked(HEADER)?;
     let mut fields = Vec::with_capacity(HEADER);
-    fields.extend_from_slice(marker);
+    fields.extend_from_slice(&marks.marker);
     fields.extend_from_slice(&chain.counter.to_le_bytes());
     fields.extend_from_slice(&payload_length.to_le_bytes());
     fields.extend_from_slice(&u32::try_from(records.len()).ok()?.to_le_bytes());
     fields.extend_from_slice(next.digest.as_bytes());
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(&fields), payload);
-    fields.extend_from_slice(&checksum.to_le_bytes());
+    fields.extend_from_slice(&crc32c::crc32c(behind).to_le_bytes());
+    seal(&mut fields);
     header.copy_from_slice(&fields);
+    marks.whiten(&mut frame);
     Some((frame, next))
 }
 
-/// A frame whose checksum is right. Whether it continues the chain is still to be asked.
-pub struct Frame<'a> {
+/// The header of a frame, sound in itself.
+struct Header {
     counter: u64,
+    payload_length: usize,
     records: u32,
     digest: Digest,
-    payload: &'a [u8],
+    checksum: u32,
 }
 
-impl<'a> Frame<'a> {
-    /// The frame at the beginning of the bytes, if there is a valid one.
-    pub fn decode(bytes: &'a [u8], marker: &Marker) -> Option<Self> {
-        let mut fields = Fields(bytes);
-        let checked = fields.0.get(..CHECKED)?;
-        if fields.array()? != *marker {
+impl Header {
+    fn decode(sector: &[u8], marks: &Marks) -> Option<Self> {
+        let mut bytes = sector.get(..HEADER)?.to_vec();
+        marks.whiten(&mut bytes);
+        let mut fields = Fields(unseal(&bytes)?);
+        if fields.array()? != marks.marker {
             return None;
         }
-        let counter = fields.u64()?;
-        let payload_length = fields.u32()?;
-        let (records, digest, checksum) = (fields.u32()?, fields.digest()?, fields.u32()?);
-        let payload = fields.slice(usize::try_from(payload_length).ok()?)?;
-        let valid = crc32c::crc32c_append(crc32c::crc32c(checked), payload) == checksum;
-        valid.then_some(Self { counter, records, digest, payload })
+        let (counter, payload_length) = (fields.u64()?, usize::try_from(fields.u32()?).ok()?);
+        Some(Self { counter, payload_length, records: fields.u32()?, digest: fields.digest()?, checksum: fields.u32()? })
+    }
+
+    /// The frame's length in bytes.
+    fn length(&self) -> usize {
+        whole_sectors(HEADER.saturating_add(self.payload_length))
+    }
+}
+
+/// A frame whose checksums are right. Whether it continues the chain is still to be asked.
+pub struct Frame {
+    header: Header,
+    content: Vec<u8>,
+}
+
+impl Frame {
+    /// The frame at the beginning of the bytes, if there is a valid one.
+    pub fn decode(bytes: &[u8], marks: &Marks) -> Option<Self> {
+        let header = Header::decode(bytes, marks)?;
+        let mut content = bytes.get(..header.length())?.to_vec();
+        marks.whiten(&mut content);
+        let valid = crc32c::crc32c(content.get(HEADER..)?) == header.checksum;
+        valid.then_some(Self { header, content })
     }
 
     pub fn length(&self) -> usize {
-        HEADER.saturating_add(self.payload.len())
+        self.content.len()
+    }
+
+    fn payload(&self) -> &[u8] {
+        let behind = self.content.get(HEADER..).unwrap_or_default();
+        behind.get(..self.header.payload_length).unwrap_or_default()
     }
 
     /// The chain after this frame, if the frame continues `chain`.
     pub fn continues(&self, chain: &Chain) -> Option<Chain> {
-        let next = chain.after(self.payload);
-        (self.counter == chain.counter && self.digest == next.digest).then_some(next)
+        let next = chain.after(self.payload());
+        (self.header.counter == chain.counter && self.header.digest == next.digest).then_some(next)
     }
 
-    /// Passes on the records in order; `None` unless they fill the payload exactly.
-    pub fn for_each_record(&self, mut on_record: impl FnMut(&'a [u8])) -> Option<()> {
-        let mut fields = Fields(self.payload);
-        for _ in 0..self.records {
+    /// How many records it holds.
+    pub const fn records(&self) -> u32 {
+        self.header.records
+    }
+
+    /// Passes on the records in order, each with its place in the frame; `None` unless they fill the payload exactly.
+    pub fn for_each_record(&self, mut on_record: impl FnMut(usize, &[u8])) -> Option<()> {
+        let mut fields = Fields(self.payload());
+        for _ in 0..self.header.records {
             let length = fields.u32()?;
-            on_record(fields.slice(usize::try_from(length).ok()?)?);
+            let at = HEADER.saturating_add(self.header.payload_length).saturating_sub(fields.0.len());
+            on_record(at, fields.slice(usize::try_from(length).ok()?)?);
         }
         fields.0.is_empty().then_some(())
     }
 }
 
-/// Whether there is a valid frame in the bytes, wherever it begins.
-pub fn contains_frame(bytes: &[u8], marker: &Marker) -> bool {
-    let mut places = bytes.windows(marker.len()).enumerate().filter(|(_, window)| window == marker);
-    places.any(|(at, _)| bytes.get(at..).is_some_and(|rest| Frame::decode(rest, marker).is_some()))
+/// Whether these bytes, which begin with no valid frame, are what a write of the frame with this counter left when it was
+/// cut short: some of its sectors are still zeros, and nothing else was written.
+///
+/// Whatever was acknowledged has no such sector, unless one rotted to zeros: see `Journal::seal`.
+pub fn is_torn(bytes: &[u8], marks: &Marks, counter: u64) -> bool {
+    let mut sectors = bytes.chunks(SECTOR);
+    let first = sectors.next().unwrap_or_default();
+    // The next frame is begun only once this one is durable.
+    if sectors.any(|sector| Header::decode(sector, marks).is_some()) {
+        return false;
+    }
+    if is_zero(first) {
+        return true;
+    }
+    let Some(header) = Header::decode(first, marks).filter(|header| header.counter == counter) else { return false };
+    let Some((frame, behind)) = bytes.split_at_checked(header.length()) else { return false };
+    frame.chunks(SECTOR).any(is_zero) && is_zero(behind)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }

@@ -1,19 +1,24 @@
-//! A segment: a file of fixed size, filled with zeros before its first frame.
+//! A segment: a file of fixed size, filled with zeros before its first frame. Its first sector is its header.
 //!
 //! ```text
 //! magic 8 | format version u32 | flags u32 | base frames u32 | number u64 | size u64 | ordinary size u64 | counter u64 | chain 32
-//! | cluster id 32 | owner's public key 32 | marker 16 | crc32c u32
+//! | cluster id 32 | owner's public key 32 | marker 16 | crc32c u32 | zeros to the end of the sector
 //! ```
 //!
-//! In every format version the magic and the version stand first and the checksum over the rest ends these 168 bytes.
-//! A segment gets its name only after its header, and its base if it has one, are durable: a torn header cannot occur.
+//! In every format version the magic and the version stand first and the checksum over the rest ends the first 168 bytes.
+//! A segment gets its name only after its header, and its base if it has one, are durable; later its header is written once more,
+//! when it is to stand alone. It is one sector: a torn header cannot occur.
 
 use super::frame::{Chain, Marker};
 use crate::Identity;
 use crate::fields::{Fields, seal, unseal};
 
-pub const HEADER: usize = 168;
-pub const FORMAT: u32 = 1;
+/// What a disk writes whole or not at all, in bytes. Frames begin at multiples of it.
+pub const SECTOR: usize = 512;
+pub const HEADER: usize = SECTOR;
+const FIELDS: usize = 168;
+/// 1 had frames at any byte and could take some damage for a torn tail.
+pub const FORMAT: u32 = 2;
 const MAGIC: &[u8; 8] = b"PBFTJRNL";
 const STANDS_ALONE: u32 = 1;
 
@@ -55,17 +60,23 @@ impl Header {
         self.identity.encode(&mut out);
         out.extend_from_slice(&self.marker);
         seal(&mut out);
+        out.resize(HEADER, 0);
         out
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let bytes = bytes.get(..HEADER).and_then(unseal).ok_or(Unreadable::Damaged)?;
-        let mut fields = Fields(bytes);
-        if fields.array().as_ref() != Some(MAGIC) {
+        let (fields, behind) = bytes.split_at_checked(FIELDS).ok_or(Unreadable::Damaged)?;
+        let mut start = Fields(fields);
+        if start.array().as_ref() != Some(MAGIC) {
             return Err(Unreadable::Damaged);
         }
-        match fields.u32() {
-            Some(FORMAT) => Self::decode_fields(&mut fields).ok_or(Unreadable::Damaged),
+        // Another version is named before its checksum is looked at: that may be made in another way.
+        match start.u32() {
+            Some(FORMAT) if behind.iter().any(|byte| *byte != 0) => Err(Unreadable::Damaged),
+            Some(FORMAT) => {
+                unseal(fields).ok_or(Unreadable::Damaged)?;
+                Self::decode_fields(&mut start).ok_or(Unreadable::Damaged)
+            }
             Some(other) => Err(Unreadable::Format(other)),
             None => Err(Unreadable::Damaged),
         }

@@ -73,6 +73,7 @@ pub fn chunk_length(header: &[u8]) -> Option<u64> {
 }
 
 /// The digest over everything, grown chunk by chunk so that no one holds the whole state.
+#[derive(Debug)]
 pub struct Everything(Digest);
 
 impl Everything {
@@ -98,9 +99,9 @@ pub fn name(sequence: u64) -> String {
     format!("{PREFIX}{sequence:020}{SUFFIX}")
 }
 
-/// What the file is called until it is complete.
-pub fn temporary_name(sequence: u64) -> String {
-    format!("{PREFIX}{sequence:020}{TEMPORARY_SUFFIX}")
+/// What a file is called until it is complete.
+pub fn temporary_name(file: &str) -> String {
+    format!("{file}{TEMPORARY_SUFFIX}")
 }
 
 /// The sequence number in a snapshot's name; `None` for other files.

@@ -18,6 +18,7 @@ pub struct Driver {
     pub replica: Replica,
     now: Duration,
     journal: Vec<Record>,
+    base: Option<usize>,
     unpersisted: VecDeque<Unpersisted>,
     executor: Executor,
     /// Every own promise that ever left, with the digest of its content.
@@ -47,6 +48,8 @@ struct Executor {
 
 struct Disk<'a> {
     journal: &'a mut Vec<Record>,
+    /// Where its base begins that is not adopted yet.
+    base: &'a mut Option<usize>,
     durable: &'a mut BTreeSet<(Promise, Digest)>,
     id: ReplicaId,
 }
@@ -54,19 +57,24 @@ struct Disk<'a> {
 impl Persist for Disk<'_> {
     type Error = Infallible;
 
-    fn append(&mut self, records: &[Record]) -> Result<(), Infallible> {
+    fn append(&mut self, records: &[Record]) -> Result<usize, Infallible> {
         for record in records {
             self.durable.extend(promise_of_record(record));
             let read: Record = codec::decode(&codec::encode(record)).expect("what is written reads back");
             assert_eq!(&read, record, "replica {:?}", self.id);
             self.journal.push(read);
         }
-        Ok(())
+        Ok(records.len())
     }
 
-    fn rebase(&mut self, records: &[Record]) -> Result<(), Infallible> {
-        self.journal.clear();
-        self.append(records)
+    fn begin_base(&mut self, records: &[Record]) -> Result<(), Infallible> {
+        *self.base = Some(self.journal.len());
+        self.append(records).map(|_| ())
+    }
+
+    fn adopt_base(&mut self) -> Result<(), Infallible> {
+        self.journal.drain(..self.base.take().unwrap_or(0));
+        Ok(())
     }
 }
 
@@ -154,6 +162,7 @@ impl Driver {
             replica,
             now: Duration::ZERO,
             journal: Vec::new(),
+            base: None,
             unpersisted: VecDeque::new(),
             executor: Executor::new(),
             promised: BTreeMap::new(),
@@ -220,7 +229,7 @@ impl Driver {
     pub fn become_durable(&mut self, mut groups: usize) {
         while let Some(rest) = (groups > 0).then(|| self.unpersisted.pop_front()).flatten() {
             groups -= 1;
-            let mut disk = Disk { journal: &mut self.journal, durable: &mut self.durable, id: self.id };
+            let mut disk = Disk { journal: &mut self.journal, base: &mut self.base, durable: &mut self.durable, id: self.id };
             let Ok((actions, position)) = rest.persist(&mut disk);
             actions.into_iter().for_each(|action| self.act(action));
             self.replica.handle_durable(self.clock(), position);
@@ -277,8 +286,10 @@ impl Driver {
         self.executor.restart();
         let restored = (self.executor.executed, self.executor.windows.clone());
         let signer = cluster().signer(self.id).clone();
-        let replica = Replica::recover(config(), signer, self.clock(), restored, self.journal.clone());
-        self.replica = replica.expect("an own journal is recovered from");
+        self.base = None;
+        let records = verify_records(&config().authenticator, self.journal.clone());
+        let records = records.expect("an own journal is recovered from");
+        self.replica = Replica::recover(config(), signer, self.clock(), restored, records);
         let said = self.promised.keys().map(|(_, view, _)| *view).max().unwrap_or_default();
         assert!(self.replica.view() >= said, "r15: back in {}, having spoken in {said}", self.replica.view());
         let stable = self.journal.iter().filter_map(|record| match record {
@@ -289,6 +300,12 @@ impl Driver {
         assert!(self.replica.low_watermark() >= stable, "r15: h went back across a restart");
         (self.view, self.low) = (self.replica.view(), self.replica.low_watermark());
         self.settle();
+        // Nobody holds more of its votes than it does: those that bear its name here were made by others (R16).
+        let asked = self.replica.status().asks.expect("it asks for witnesses");
+        let own = self.id;
+        for peer in (0..4).map(ReplicaId).filter(|peer| *peer != own) {
+            self.hear(peer, Message::Witness(Box::new(Witness { asked, votes: Votes::default() })));
+        }
     }
 
     fn settle(&mut self) {

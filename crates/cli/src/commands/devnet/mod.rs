@@ -3,10 +3,11 @@
 mod events;
 mod lines;
 
-use super::strategies::strategies;
+use super::strategies::{liars, parse_liar, strategies};
 use crate::cluster::{Cluster, Conduct, Standing, consecutive_ports, free_ports};
 use crate::failure::Failure;
 use crate::output::{Format, FormatOption, print_json, print_text};
+use crate::testnet::Service;
 use events::{Event, Rates};
 use lines::Lines;
 use pbft_byzantine::Lie;
@@ -23,8 +24,9 @@ const START: Duration = Duration::from_secs(20);
 /// How often it is told where the replicas stand.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Run a local cluster in the foreground, to play with. Every replica is a process of its own; what it logs is in
-/// replica.log in its home. Ctrl-C or SIGTERM ends them all.
+/// Run a local cluster in the foreground, to play with.
+///
+/// Every replica is a process of its own; what it logs is in replica.log in its home. Ctrl-C or SIGTERM ends them all.
 #[derive(clap::Args)]
 #[command(after_help = after_help())]
 pub struct Devnet {
@@ -40,7 +42,7 @@ pub struct Devnet {
     /// Where the homes are made; must not exist, or be empty. Without it they are temporary.
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Replica i uses UDP port P + i of this machine; 0: free ones.
+    /// Replica i uses port P + i of this machine, for UDP and, to tell how it is, for TCP; 0: free ones.
     #[arg(long, value_name = "P", default_value_t = 7100)]
     base_port: u16,
     #[command(flatten)]
@@ -50,12 +52,6 @@ pub struct Devnet {
 fn after_help() -> String {
     let examples = "Examples:\n  pbft devnet\n  pbft devnet --replicas 7 --byzantine 0=equivocate --byzantine 3=mute\n  pbft devnet --home net --base-port 9000 -o json\n\nKill a replica, and start it again with its journal: kill -9 PID; pbft replica --home DIR/replica-N\n\nExits 0 after SIGTERM, 130 after Ctrl-C.";
     format!("{}\n\n{examples}", strategies())
-}
-
-fn parse_liar(text: &str) -> Result<(ReplicaId, Lie), String> {
-    let (id, strategy) = text.split_once('=').ok_or("it is not ID=STRATEGY, as in 0=equivocate")?;
-    let id = id.parse().map_err(|_| format!("{id:?} is not the number of a replica"))?;
-    Ok((ReplicaId(id), strategy.parse().map_err(|error: pbft_byzantine::UnknownStrategy| error.to_string())?))
 }
 
 impl Devnet {
@@ -76,7 +72,7 @@ impl Devnet {
     }
 
     fn run_in(&self, home: &Path) -> Result<ExitCode, Failure> {
-        let liars = self.liars()?;
+        let liars = liars(&self.byzantine, self.replicas)?;
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::io)?;
         runtime.block_on(async {
             let on = |kind| signal(kind).map_err(Failure::io);
@@ -86,7 +82,7 @@ impl Devnet {
                 0 => free_ports(self.replicas)?,
                 base => consecutive_ports(base, self.replicas)?,
             };
-            let mut cluster = Cluster::make(home, addresses, self.clients)?;
+            let mut cluster = Cluster::make(home, addresses, self.clients, Service::Kv)?;
             let ended = tokio::select! {
                 failed = stay(&mut cluster, &liars, self.format.format) => failed,
                 _ = terminate.recv() => Ok(ExitCode::Yes),
@@ -95,18 +91,6 @@ impl Devnet {
             cluster.stop_all().await;
             ended
         })
-    }
-
-    fn liars(&self) -> Result<BTreeMap<ReplicaId, Lie>, Failure> {
-        let usage = |message| Failure::new(ExitCode::Usage, "Usage", message);
-        if let Some((id, _)) = self.byzantine.iter().find(|(id, _)| id.0 >= self.replicas) {
-            return Err(usage(format!("--byzantine {id}: there are {} replicas, from 0 on", self.replicas)));
-        }
-        let liars: BTreeMap<_, _> = self.byzantine.iter().copied().collect();
-        if liars.len() < self.byzantine.len() {
-            return Err(usage("--byzantine names a replica twice".to_owned()));
-        }
-        Ok(liars)
     }
 }
 
@@ -160,19 +144,4 @@ fn introduce(cluster: &Cluster, liars: &BTreeMap<ReplicaId, Lie>) {
         print_text(&format!("  {command}"));
     }
     print_text("\nCtrl-C ends it.\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pbft_byzantine::Strategy;
-
-    #[test]
-    fn a_liar_is_a_number_and_a_strategy() {
-        assert_eq!(parse_liar("2=mute"), Ok((ReplicaId(2), Strategy::Mute.into())));
-        let later = Lie { strategy: Strategy::DoubleVote, intermittent: true };
-        assert_eq!(parse_liar("0=intermittent:double-vote"), Ok((ReplicaId(0), later)));
-        assert!(parse_liar("2").is_err() && parse_liar("x=mute").is_err());
-        assert!(parse_liar("2=fib").unwrap_err().contains("equivocate"));
-    }
 }

@@ -1,14 +1,15 @@
 //! `pbft evidence list`.
 
-use super::lie;
+use super::{file, lie};
 use crate::client_home::{ClientOptions, Cluster};
 use crate::commands::status::GRACE;
 use crate::failure::Failure;
 use crate::output::{print_table, print_text};
-use pbft_message::{Authenticator, Evidence, codec};
+use pbft_crypto::Digest;
+use pbft_message::{Authenticator, Evidence, Lie};
 use pbft_node::ExitCode;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,13 +38,17 @@ struct Item {
 impl List {
     pub fn run(self) -> ExitCode {
         let folder = self.output_dir.clone().unwrap_or_else(|| self.options.home.join("evidence"));
-        let found = self.options.run(collect).and_then(|evidence| write_all(&folder, &evidence));
+        let found = self.options.run(|cluster| async {
+            let id = cluster.genesis.cluster_id();
+            Ok((id, collect(cluster).await?))
+        });
+        let found = found.and_then(|(id, evidence)| write_all(&folder, id, &one_of_each(evidence)));
         self.options.format.end(found.map(|items| (items, ExitCode::Yes)), |items| show(items))
     }
 }
 
 /// The evidence that holds, of all replicas that can be reached, without repetitions.
-async fn collect(cluster: Cluster) -> Result<Vec<Evidence>, Failure> {
+pub async fn collect(cluster: Cluster) -> Result<Vec<Evidence>, Failure> {
     cluster.client.wait_for_quorum(cluster.timeout).await.map_err(|error| cluster.failure(&error))?;
     let authenticator = Authenticator::new(cluster.genesis.clone());
     let mut found = BTreeMap::new();
@@ -64,18 +69,24 @@ async fn collect(cluster: Cluster) -> Result<Vec<Evidence>, Failure> {
     Ok(evidence)
 }
 
-fn write_all(folder: &Path, evidence: &[Evidence]) -> Result<Vec<Item>, Failure> {
+/// One pair for each lie, though replicas may hold different ones: as each of them counts, and as `pbft status` shows.
+pub fn one_of_each(evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let mut known: BTreeSet<Lie> = BTreeSet::new();
+    evidence.into_iter().filter(|piece| known.insert(piece.lie())).collect()
+}
+
+fn write_all(folder: &Path, cluster: Digest, evidence: &[Evidence]) -> Result<Vec<Item>, Failure> {
     if !evidence.is_empty() {
         fs::create_dir_all(folder).map_err(|error| Failure::io(format!("cannot create {}: {error}", folder.display())))?;
     }
-    evidence.iter().map(|piece| write(folder, piece)).collect()
+    evidence.iter().map(|piece| write(folder, cluster, piece)).collect()
 }
 
-fn write(folder: &Path, evidence: &Evidence) -> Result<Item, Failure> {
+fn write(folder: &Path, cluster: Digest, evidence: &Evidence) -> Result<Item, Failure> {
     let id = evidence.id().to_string();
     let (accused, view, sequence) = evidence.accused();
-    let file = folder.join(format!("{id}.evidence"));
-    fs::write(&file, codec::encode(evidence)).map_err(|error| Failure::io(format!("cannot write {}: {error}", file.display())))?;
+    let file = folder.join(file::name(evidence));
+    file::write(&file, cluster, evidence)?;
     let (kind, lie) = (evidence.kind().name(), lie(evidence));
     Ok(Item { id, accused: accused.0, kind, view: view.0, sequence: sequence.map(|sequence| sequence.0), file, lie })
 }

@@ -1,20 +1,19 @@
 //! `pbft evidence verify`.
 
-use super::lie;
+use super::{file, lie};
 use crate::client_home::read_genesis;
 use crate::failure::Failure;
 use crate::output::{FormatOption, print_text};
-use pbft_message::{Authenticator, Evidence, Genesis, codec};
+use pbft_crypto::Digest;
+use pbft_message::{Authenticator, Genesis};
 use pbft_node::ExitCode;
 use serde::Serialize;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub struct Verify {
-    /// The evidence: the file that `pbft evidence list` wrote.
+    /// The evidence: the file that `pbft evidence list`, `pbft evidence export` or `pbft audit` wrote.
     file: PathBuf,
     /// The genesis of the cluster.
     #[arg(long, value_name = "FILE", required_unless_present = "home")]
@@ -29,6 +28,8 @@ pub struct Verify {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Answer {
     ok: bool,
+    /// The cluster that the file is about.
+    cluster_id: Option<Digest>,
     accused: Option<u32>,
     kind: Option<&'static str>,
     reason: String,
@@ -47,30 +48,29 @@ impl Verify {
         let in_home = self.home.as_ref().map(|home| home.join("genesis.toml"));
         let genesis = self.genesis.clone().or(in_home).ok_or_else(|| Failure::configuration("give --genesis or --home"))?;
         let genesis = read_genesis(&genesis)?;
-        let bytes = read(&self.file).map_err(|error| Failure::io(format!("cannot read {}: {error}", self.file.display())))?;
-        Ok(judge(genesis, &bytes))
+        Ok(judge(genesis, &file::read(&self.file)?))
     }
 }
 
-/// Nothing longer than this is evidence; the rest of a longer file is not read.
-const MAX_FILE_BYTES: u64 = codec::MAX_ENCODED_BYTES as u64 + 1;
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn judge(genesis: Genesis, bytes: &[u8]) -> Answer {
-    let evidence: Evidence = match codec::decode(bytes) {
-        Ok(evidence) => evidence,
-        Err(error) => return Answer { ok: false, accused: None, kind: None, reason: format!("the file is no evidence: {error}") },
+    let (cluster, evidence) = match file::decode(bytes) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            let reason = format!("the file is no evidence: {error}");
+            return Answer { ok: false, cluster_id: None, accused: None, kind: None, reason };
+        }
     };
     let (accused, kind) = (Some(evidence.accused().0.0), Some(evidence.kind().name()));
+    let answer = |ok, reason| Answer { ok, cluster_id: Some(cluster), accused, kind, reason };
+    let here = genesis.cluster_id();
+    if cluster != here {
+        let reason = format!("it is about the cluster {}, and this is the genesis of {}", cluster.short(), here.short());
+        return answer(false, reason);
+    }
     let proven = lie(&evidence);
     match Authenticator::new(Arc::new(genesis)).verify_evidence(evidence) {
-        Ok(_) => Answer { ok: true, accused, kind, reason: proven },
-        Err(invalid) => Answer { ok: false, accused, kind, reason: invalid.to_string() },
+        Ok(_) => answer(true, proven),
+        Err(invalid) => answer(false, invalid.to_string()),
     }
 }
 
@@ -85,7 +85,9 @@ fn show(answer: &Answer) {
 mod tests {
     use super::*;
     use pbft_crypto::{Digest, SecretKey};
-    use pbft_message::{Parameters, PrePrepare, ReplicaEntry, ReplicaId, SequenceNumber, ServiceParameters, Signed, Signer, View};
+    use pbft_message::{
+        Evidence, Parameters, PrePrepare, ReplicaEntry, ReplicaId, SequenceNumber, ServiceParameters, Signed, Signer, View,
+    };
 
     fn key(number: u8) -> SecretKey {
         SecretKey::from_seed(&[number; 32])
@@ -115,16 +117,20 @@ mod tests {
     #[test]
     fn r17_evidence_is_judged_with_the_genesis_alone() {
         let evidence = Evidence::PrePrepares(pre_prepare(1), pre_prepare(2));
-        let bytes = codec::encode(&evidence);
+        let cluster = genesis("a").cluster_id();
+        let bytes = file::encode(cluster, &evidence);
         let valid = judge(genesis("a"), &bytes);
         assert_eq!((valid.ok, valid.accused, valid.kind), (true, Some(1), Some("two_pre_prepares")));
         assert!(valid.reason.contains("replica 1 signed two pre-prepares"), "{}", valid.reason);
 
         let other_cluster = judge(genesis("b"), &bytes);
         assert_eq!((other_cluster.ok, other_cluster.accused), (false, Some(1)));
-        assert!(other_cluster.reason.contains("signature"), "{}", other_cluster.reason);
+        assert!(other_cluster.reason.contains("about the cluster"), "{}", other_cluster.reason);
+        let pretended = judge(genesis("b"), &file::encode(genesis("b").cluster_id(), &evidence));
+        assert_eq!((pretended.ok, pretended.accused), (false, Some(1)));
+        assert!(pretended.reason.contains("signature"), "{}", pretended.reason);
 
-        let same_twice = codec::encode(&Evidence::PrePrepares(pre_prepare(1), pre_prepare(1)));
+        let same_twice = file::encode(cluster, &Evidence::PrePrepares(pre_prepare(1), pre_prepare(1)));
         assert!(!judge(genesis("a"), &same_twice).ok);
 
         let torn = judge(genesis("a"), bytes.get(..bytes.len() - 1).unwrap());

@@ -8,6 +8,8 @@ use pbft_node::ExitCode;
 use pbft_services::kv::{Entry, Expected, KvResult, Operation};
 use serde::Serialize;
 
+/// Set a key only if it still is as expected.
+///
 /// Compare and swap: set a key only if it still is as expected, in one step that nothing comes between. If it is not,
 /// nothing changes, and the answer is no: exit code 1, and what was found instead.
 #[derive(clap::Args)]

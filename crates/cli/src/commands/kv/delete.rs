@@ -7,7 +7,9 @@ use pbft_node::ExitCode;
 use pbft_services::kv::{KvResult, Operation, StepResult};
 use serde::Serialize;
 
-/// Delete a key. If there was no such key nothing changes, and the answer is no: exit code 1.
+/// Delete a key.
+///
+/// If there was no such key nothing changes, and the answer is no: exit code 1.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pbft delete --home net/client-0 colour\n  pbft delete -o json colour")]
 pub struct Delete {

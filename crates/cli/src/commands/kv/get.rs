@@ -8,8 +8,10 @@ use pbft_node::ExitCode;
 use pbft_services::kv::{Entry, KvResult, Operation, StepResult};
 use serde::Serialize;
 
-/// Read a key. The read is ordered like a write, so it sees every write that was answered before it. A missing key
-/// is the answer no: exit code 1.
+/// Read a key.
+///
+/// The read is ordered like a write, so it sees every write that was answered before it. A missing key is the answer no:
+/// exit code 1.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  pbft get --home net/client-0 colour\n  pbft get colour > picture.png\n  pbft get -o json colour"

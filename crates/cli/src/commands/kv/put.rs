@@ -7,6 +7,8 @@ use pbft_node::ExitCode;
 use pbft_services::kv::{KvResult, Operation, StepResult};
 use serde::Serialize;
 
+/// Set a key.
+///
 /// Set a key to a value. The answer is accepted once f + 1 replicas, so at least one honest one, agree on it.
 #[derive(clap::Args)]
 #[command(

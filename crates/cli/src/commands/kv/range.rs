@@ -8,6 +8,8 @@ use pbft_node::ExitCode;
 use pbft_services::kv::{Entry, KvResult, Operation, RangeEnd};
 use serde::Serialize;
 
+/// Read many keys.
+///
 /// Read many keys, in the order of their bytes and as of one moment. The cluster limits how many come at once: with
 /// `more`, go on after the last key.
 #[derive(clap::Args)]

@@ -10,6 +10,8 @@ use pbft_services::kv::{Compare, KvResult, Operation, RangeEnd, Relation, Step, 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Run a transaction: compare, then one list of operations or another.
+///
 /// Run a transaction: if all comparisons hold, the operations of `success`, otherwise those of `failure`; all of them
 /// or none, with nothing in between. If a comparison does not hold the answer is no: exit code 1.
 #[derive(clap::Args)]

@@ -30,6 +30,8 @@ const MOST_FAILURES: usize = 20;
 /// Of so many failures the story is told.
 const STORIES: usize = 3;
 
+/// Simulate whole clusters, with lies, crashes and bad networks, from seeds.
+///
 /// Simulate whole clusters, each from one seed: replicas that lie, crash and lose messages, and clients, in one process
 /// and in a time of its own. Whatever must hold is checked all the while; a seed that fails is told, and can be replayed.
 #[derive(clap::Args)]

@@ -39,8 +39,10 @@ pub struct ReplicaStatus {
 pub struct Report {
     pub pid: u32,
     pub version: String,
-    /// primary, backup or learner.
+    /// primary, backup, learner, or halted.
     pub role: &'static str,
+    /// Why it stopped voting for good.
+    pub alarm: Option<String>,
     pub view: u64,
     pub active: bool,
     pub executed: u64,
@@ -53,6 +55,7 @@ pub struct Report {
     pub view_changes: u64,
     pub requests_executed: u64,
     pub evidence: u64,
+    pub disk_full: bool,
     pub refused: BTreeMap<String, u64>,
 }
 
@@ -82,15 +85,17 @@ impl StatusDocument {
 
 impl Report {
     fn new(id: ReplicaId, report: &ReplicaReport, genesis: &Genesis) -> Self {
-        let role = match (report.learner, genesis.primary(report.view) == id) {
-            (true, _) => "learner",
-            (false, true) => "primary",
-            (false, false) => "backup",
+        let role = match report.learner {
+            true => "learner",
+            false if report.alarm.is_some() => "halted",
+            false if genesis.primary(report.view) == id => "primary",
+            false => "backup",
         };
         Self {
             pid: report.pid,
             version: report.version.clone(),
             role,
+            alarm: report.alarm.clone(),
             view: report.view.0,
             active: report.active,
             executed: report.executed.0,
@@ -100,6 +105,7 @@ impl Report {
             view_changes: report.view_changes,
             requests_executed: report.requests_executed,
             evidence: report.evidence,
+            disk_full: report.disk_full,
             refused: report.refused.iter().cloned().collect(),
         }
     }
@@ -122,24 +128,15 @@ pub fn unstable(reports: &[&ReplicaReport]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pbft_message::{SequenceNumber, View};
+    use crate::commands::doctor::fixture::look;
+    use pbft_message::SequenceNumber;
 
     fn report(replica: u32, executed: u64, stable: u64, root: u8) -> ReplicaReport {
         ReplicaReport {
-            replica: ReplicaId(replica),
-            pid: 1,
-            version: "0.1.0".to_owned(),
-            view: View(0),
-            active: true,
-            learner: false,
             executed: SequenceNumber(executed),
             stable_checkpoint: SequenceNumber(stable),
             state_root: Digest::from_bytes([root; 32]),
-            peers_up: vec![ReplicaId(1), ReplicaId(2)],
-            view_changes: 0,
-            requests_executed: 0,
-            evidence: 0,
-            refused: vec![("TooOld".to_owned(), 2)],
+            ..look().reports.remove(&ReplicaId(replica)).unwrap()
         }
     }
 
@@ -161,6 +158,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&status).unwrap(), serde_json::json!({ "replica": 2, "reachable": false }));
         let text = serde_json::to_value(Report {
             role: "backup",
+            alarm: None,
             pid: 1,
             version: "0.1.0".to_owned(),
             view: 0,
@@ -172,6 +170,7 @@ mod tests {
             view_changes: 0,
             requests_executed: 9,
             evidence: 0,
+            disk_full: false,
             refused: BTreeMap::from([("TooOld".to_owned(), 2)]),
         });
         let text = text.unwrap();

@@ -18,6 +18,8 @@ pub const GRACE: Duration = Duration::from_secs(1);
 /// The pause between two looks with --wait-stable.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Show where every replica stands.
+///
 /// Show where every replica stands, by its own word: its view and role, what it has executed, its stable checkpoint and
 /// the root of the state there. Exit code 5 if fewer replicas than a quorum can be reached.
 #[derive(clap::Args)]
@@ -77,6 +79,11 @@ fn show(document: &StatusDocument) {
     print_text(&format!("cluster {cluster_id}: n = {n}, f = {f}, a quorum is {quorum}"));
     let header = ["replica", "role", "view", "executed", "stable", "state root", "peers up", "view changes", "evidence", "refused"];
     print_table(&header, document.replicas.iter().map(row));
+    for status in &document.replicas {
+        if let Some(alarm) = status.report.as_ref().and_then(|report| report.alarm.as_ref()) {
+            print_text(&format!("replica {} stopped voting: {}", status.replica, alarm.escape_debug()));
+        }
+    }
     if let Some(error) = &document.error {
         eprintln!("pbft: {}", error.message);
     }
@@ -87,6 +94,8 @@ fn row(status: &ReplicaStatus) -> Vec<Cell> {
         return vec![Cell::new(status.replica), Cell::new("unreachable").fg(Color::Red)];
     };
     let role = match (report.role, report.active) {
+        (role, _) if report.disk_full => Cell::new(format!("{role}, disk full")).fg(Color::Red),
+        ("halted", _) => Cell::new("halted").fg(Color::Red),
         ("primary", true) => Cell::new("primary").fg(Color::Green),
         (role, true) => Cell::new(role),
         (role, false) => Cell::new(format!("{role}, changing view")).fg(Color::Yellow),

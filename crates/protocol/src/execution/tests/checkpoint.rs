@@ -36,6 +36,21 @@ fn r09_the_incremental_roots_are_those_of_the_whole_state() {
 }
 
 #[test]
+fn r09_what_is_hashed_ahead_and_changes_again_is_hashed_again() {
+    let mut world = World::with(|genesis| genesis.parameters.checkpoint_interval = 32);
+    for step in 0..320_u32 {
+        // Some keys change in every batch, some now and then, and some once and never again before the checkpoint.
+        let keys = [0, step % 3, step % 7, step % 16].map(|key| char::from(b'a' + key as u8));
+        let operations = keys.map(|key| format!("append {key} {step}"));
+        world.run(&operations.each_ref().map(String::as_str));
+        let frozen = world.executor.local();
+        let leaves: Vec<_> = (0..CHUNKS).map(|index| chunk_digest(&frozen.service.chunk(index))).collect();
+        assert_eq!(*frozen.service_leaves, leaves, "{step}");
+    }
+    assert_eq!(world.executor.local().state.sequence, SequenceNumber(320));
+}
+
+#[test]
 fn r09_a_change_in_any_part_changes_the_digest() {
     let run = |requests: Vec<Signed<Request>>, time| {
         let mut world = World::new();

@@ -1,4 +1,6 @@
-//! `pbft genesis show`.
+//! `pbft genesis`: make one together, and look at it.
+
+mod ceremony;
 
 use crate::client_home::read_genesis;
 use crate::failure::Failure;
@@ -9,7 +11,9 @@ use pbft_node::ExitCode;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Look at a genesis: what the organisations that run a cluster compare by telephone.
+/// Make a genesis with others, and look at it: what organisations compare by telephone.
+///
+/// Make a genesis from the public keys of many organisations, and look at it: what they compare by telephone.
 #[derive(clap::Args)]
 pub struct GenesisCommand {
     #[command(subcommand)]
@@ -18,6 +22,17 @@ pub struct GenesisCommand {
 
 #[derive(clap::Subcommand)]
 enum GenesisSubcommand {
+    /// Add the public keys of a replica, client or operator to a draft.
+    ///
+    /// Each party makes its own keys and sends what `pbft keygen` printed. Replicas get their numbers in the order in which they
+    /// are added. The draft is a text file: name and parameters may be edited until it is finalised.
+    #[command(
+        after_help = "Examples:\n  pbft keygen --replica --output home > alpha.toml\n  pbft genesis add draft.toml replica alpha.toml\n  pbft genesis add draft.toml client shop.toml"
+    )]
+    Add(ceremony::Add),
+    /// Make the genesis of a draft: checks that it describes a cluster, and shows what all are to compare.
+    #[command(after_help = "Example:\n  pbft genesis finalise draft.toml genesis.toml")]
+    Finalise(ceremony::Finalise),
     /// Show the cluster id, how many liars the cluster survives, and the fingerprints of all keys.
     ///
     /// The cluster id is a hash of the whole document: those for whom it is the same have the same genesis.
@@ -70,8 +85,13 @@ struct Keys {
 
 impl GenesisCommand {
     pub fn run(self) -> ExitCode {
-        let GenesisSubcommand::Show(show) = self.command;
-        show.output.format.end(show.source.read().map(|genesis| (Answer::from(&genesis), ExitCode::Yes)), print)
+        match self.command {
+            GenesisSubcommand::Add(add) => add.run(),
+            GenesisSubcommand::Finalise(finalise) => finalise.run(),
+            GenesisSubcommand::Show(show) => {
+                show.output.format.end(show.source.read().map(|genesis| (Answer::from(&genesis), ExitCode::Yes)), print)
+            }
+        }
     }
 }
 

@@ -1,0 +1,83 @@
+use crate::Context;
+use crate::dice::Dice;
+use crate::recent::Recent;
+use crate::seam::to_one;
+use pbft_crypto::{Digest, Signature};
+use pbft_message::*;
+use pbft_protocol::{Outbound, Traffic};
+use std::collections::BTreeMap;
+
+/// With each status it sends a certificate that proves nothing: of a commit or a stable checkpoint, with its own signature
+/// under all names or under one alone, or with prepares for commits.
+pub fn outbound(context: &Context) -> Outbound {
+    let dice = Dice::new(context.seed, 0);
+    let mut forger = Forger { context: context.clone(), dice, prepares: Recent::new(64) };
+    Box::new(move |_, traffic| match traffic {
+        Traffic::Received { message: Message::Prepare { prepare, .. }, .. } => {
+            forger.note(prepare);
+            Vec::new()
+        }
+        Traffic::Leaving { to, message } => to_one(to, forger.with_forgery(*message)),
+        other => other.unchanged(),
+    })
+}
+
+struct Forger {
+    context: Context,
+    dice: Dice,
+    /// Who prepared what, as heard.
+    prepares: Recent<(SequenceNumber, View, Digest), BTreeMap<ReplicaId, Signature>>,
+}
+
+impl Forger {
+    fn note(&mut self, prepare: &Signed<Prepare>) {
+        let place = (prepare.sequence, prepare.view, prepare.digest);
+        self.prepares.get_or(place, BTreeMap::new).insert(prepare.replica, prepare.signature());
+    }
+
+    fn with_forgery(&mut self, leaving: Message) -> Vec<Message> {
+        let forgery = match &leaving {
+            Message::Status(status) => self.forgery(status),
+            _ => None,
+        };
+        std::iter::once(leaving).chain(forgery).collect()
+    }
+
+    fn forgery(&mut self, status: &Status) -> Option<Message> {
+        let genesis = self.context.authenticator.genesis().clone();
+        let (view, sequence) = (status.view, status.executed.next());
+        let body = Blob::default();
+        match self.dice.below(4) {
+            0 => Some(Message::Committed { certificate: self.null(view, sequence, genesis.quorum()), body }),
+            1 => Some(Message::Committed { certificate: self.null(view, sequence, 1), body }),
+            2 => {
+                let sequence = status.low_watermark.plus(genesis.parameters.checkpoint_interval);
+                let digest = Digest::of("a state that nobody has", &[]);
+                let vote = Checkpoint { sequence, digest, replica: self.context.signer.replica() };
+                let checkpoints = self.under_all_names(self.context.signer.sign(vote).signature(), genesis.quorum());
+                Some(Message::Stable(StableCertificate { sequence, digest, checkpoints }))
+            }
+            _ => self.prepares_as_commits(genesis.quorum()),
+        }
+    }
+
+    /// The null request, committed by nobody but this replica.
+    fn null(&self, view: View, sequence: SequenceNumber, signers: usize) -> CommitCertificate {
+        let vote = Commit { view, sequence, digest: NULL_DIGEST, replica: self.context.signer.replica() };
+        let commits = self.under_all_names(self.context.signer.sign(vote).signature(), signers);
+        CommitCertificate { view, sequence, digest: NULL_DIGEST, commits }
+    }
+
+    fn under_all_names(&self, signature: Signature, count: usize) -> SignatureList {
+        self.context.authenticator.genesis().replica_ids().take(count).map(|replica| (replica, signature)).collect()
+    }
+
+    fn prepares_as_commits(&self, quorum: usize) -> Option<Message> {
+        let (place, votes) = self.prepares.iter().next_back()?;
+        let ((sequence, view, digest), own) = (*place, self.context.signer.replica());
+        let mut votes = votes.clone();
+        votes.insert(own, self.context.signer.sign(Prepare { view, sequence, digest, replica: own }).signature());
+        let commits: SignatureList = votes.into_iter().take(quorum).collect();
+        Some(Message::Committed { certificate: CommitCertificate { view, sequence, digest, commits }, body: Blob::default() })
+    }
+}

@@ -1,0 +1,355 @@
+//! What a replica does that forgot, or may have (R9, R16).
+
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod cluster;
+
+use cluster::{Cluster, save};
+use pbft_crypto::Digest;
+use pbft_message::*;
+use pbft_protocol::agreement::*;
+
+/// What binds its signer in agreement.
+fn is_vote(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::PrePrepare { .. }
+            | Message::Prepare { .. }
+            | Message::Commit(_)
+            | Message::Checkpoint(_)
+            | Message::ViewChange(_)
+            | Message::Suspect { .. }
+            | Message::Heartbeat { .. }
+            | Message::NewView(_)
+    )
+}
+
+fn votes_sent_by(cluster: &Cluster, id: u32) -> usize {
+    cluster.sent.iter().filter(|(from, _, message)| *from == id && is_vote(message)).count()
+}
+
+/// A cluster in which replica 2 has voted; so much of its journal is left.
+fn rolled_back(keep: impl Fn(&[Record]) -> usize) -> Cluster {
+    let mut cluster = Cluster::new(4);
+    for number in 0..3 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.crash(2);
+    let left = keep(&cluster.nodes[2].journal);
+    cluster.nodes[2].journal.truncate(left);
+    cluster.sent.clear();
+    cluster.restart(2);
+    cluster
+}
+
+fn is_rolled_back(cluster: &Cluster, id: u32) -> bool {
+    matches!(cluster.replica(id).halted(), Some(Alarm::RolledBack(_)))
+}
+
+#[test]
+fn r16_a_replica_whose_journal_is_gone_halts_before_it_votes() {
+    let mut cluster = rolled_back(|_| 0);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+    cluster.submit(0, "more").unwrap();
+    cluster.run(3_000);
+    assert_eq!(votes_sent_by(&cluster, 2), 0);
+    assert!([0, 1, 3].iter().all(|id| cluster.served(*id) == 4), "the others go on");
+    assert_eq!(cluster.served(2), 4, "and it follows");
+}
+
+#[test]
+fn r16_a_lost_vote_of_any_kind_halts() {
+    let votes: [fn(&Record) -> bool; 2] =
+        [|record| matches!(record, Record::Prepare(_)), |record| matches!(record, Record::Commit(_))];
+    for is_lost in votes {
+        let mut cluster = rolled_back(|journal| journal.iter().rposition(is_lost).unwrap());
+        cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+        assert_eq!(votes_sent_by(&cluster, 2), 0);
+    }
+}
+
+#[test]
+fn r16_a_lost_view_change_halts() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.run_until(3_000, |cluster| {
+        cluster.alive().iter().all(|id| cluster.replica(*id).is_active() && cluster.replica(*id).view() == View(1))
+    });
+    cluster.crash(2);
+    let journal = &mut cluster.nodes[2].journal;
+    let left = journal.iter().position(|record| matches!(record, Record::ViewChange(_))).unwrap();
+    journal.truncate(left);
+    cluster.sent.clear();
+    cluster.restart(2);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+    assert_eq!(votes_sent_by(&cluster, 2), 0);
+}
+
+#[test]
+fn r16_a_lost_new_view_halts_its_primary() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.run_until(3_000, |cluster| cluster.replica(1).is_active() && cluster.replica(1).view() == View(1));
+    cluster.run(20);
+    cluster.crash(1);
+    let journal = &mut cluster.nodes[1].journal;
+    let left = journal.iter().position(|record| matches!(record, Record::NewView(_))).unwrap();
+    journal.truncate(left);
+    cluster.sent.clear();
+    cluster.restart(1);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 1));
+    assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 1 && matches!(message, Message::NewView(_))));
+}
+
+#[test]
+fn r16_a_lost_checkpoint_halts_also_when_all_votes_are_settled() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run_until(500, |cluster| cluster.alive().iter().all(|id| cluster.replica(*id).low_watermark() == SequenceNumber(4)));
+    cluster.crash(2);
+    cluster.nodes[2].journal.clear();
+    // The others come back too: of its prepares and commits they remember only what their certificates hold.
+    for id in [0, 1, 3] {
+        cluster.crash(id);
+        cluster.restart(id);
+    }
+    cluster.run(300);
+    cluster.sent.clear();
+    cluster.restart(2);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+    assert_eq!(votes_sent_by(&cluster, 2), 0);
+}
+
+#[test]
+fn r16_a_replica_that_only_restarted_never_halts_and_votes_again() {
+    for victim in 0..4 {
+        let mut cluster = Cluster::new(4);
+        for number in 0..3 {
+            cluster.submit_to_all(&format!("{number}"));
+            cluster.run(10);
+        }
+        cluster.crash(victim);
+        cluster.restart(victim);
+        cluster.run_until(5_000, |cluster| cluster.replica(victim).silence().is_none());
+        cluster.submit_to_all("more");
+        cluster.run_until(5_000, |cluster| cluster.all_served(4));
+        assert_eq!(cluster.replica(victim).halted(), None);
+    }
+}
+
+#[test]
+fn r16_nothing_is_signed_before_a_quorum_has_answered() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "first").unwrap();
+    cluster.run(20);
+    cluster.crash(2);
+    // One other replica is not enough of them.
+    cluster.cut.extend([(0, 2), (1, 2)]);
+    let said = cluster.nodes[2].journal.len();
+    cluster.restart(2);
+    cluster.submit_to_all("second");
+    cluster.run(5_000);
+    assert_eq!(cluster.replica(2).silence(), Some(Silence::Recovering));
+    assert_eq!(cluster.nodes[2].journal.len(), said, "it repeats what it said, and says nothing new");
+    cluster.cut.clear();
+    cluster.run_until(1_000, |cluster| cluster.replica(2).silence().is_none());
+}
+
+#[test]
+fn r16_an_answer_to_an_earlier_start_is_none() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(2, true);
+    cluster.crash(2);
+    cluster.restart(2);
+    let asked = cluster.replica(2).status().asks.unwrap();
+    cluster.crash(2);
+    cluster.run(5);
+    cluster.restart(2);
+    assert_ne!(cluster.replica(2).status().asks, Some(asked));
+    for from in [0, 1, 3] {
+        cluster.inject(from, 2, Message::Witness(Box::new(Witness { asked, votes: Votes::default() })));
+    }
+    cluster.run(50);
+    assert_eq!(cluster.replica(2).silence(), Some(Silence::Recovering));
+}
+
+#[test]
+fn r17_evidence_that_is_sent_only_once_is_taken_in_before_the_witnesses_are_heard() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(2, true);
+    cluster.crash(2);
+    cluster.restart(2);
+    let prepare = |text: &str| {
+        let digest = Digest::of(text, &[]);
+        let prepare = Prepare { view: View(0), sequence: SequenceNumber(1), digest, replica: ReplicaId(3) };
+        cluster.signer(3).sign(prepare).into_inner()
+    };
+    let evidence = Evidence::Prepares(prepare("one"), prepare("other"));
+    cluster.inject(0, 2, Message::Evidence(evidence));
+    cluster.run(50);
+    assert_eq!(cluster.evidence(2), [(3, EvidenceKind::TwoPrepares)]);
+    assert_eq!(cluster.replica(2).silence(), Some(Silence::Recovering));
+}
+
+#[test]
+fn r16_waiting_for_witnesses_suspects_nobody() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(2);
+    cluster.cut.extend([(0, 2), (1, 2)]);
+    cluster.restart(2);
+    let request = cluster.request(0, "waits here");
+    cluster.with_replica(2, |replica, now| replica.handle_request(now, request)).unwrap().unwrap();
+    cluster.run(3_000);
+    cluster.cut.clear();
+    cluster.sent.clear();
+    cluster.run_until(2_000, |cluster| cluster.served(2) == 1);
+    assert!(!cluster.sent.iter().any(|(_, _, message)| matches!(message, Message::Suspect { .. })));
+    assert_eq!(cluster.replica(2).view(), View(0));
+}
+
+#[test]
+fn r16_a_whole_cluster_that_restarts_comes_up_without_a_view_change_of_backups() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "first").unwrap();
+    cluster.run(50);
+    for id in 0..4 {
+        cluster.crash(id);
+    }
+    (0..4).for_each(|id| cluster.restart(id));
+    cluster.submit_to_all("second");
+    cluster.run_until(2_000, |cluster| cluster.all_served(2));
+    assert!(cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(1)), "the primary of view 0 had opened it");
+}
+
+#[test]
+fn r16_a_learner_follows_and_signs_nothing_also_as_primary_elect() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..3 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.crash(1);
+    cluster.nodes[1].journal = vec![Record::Learner];
+    cluster.sent.clear();
+    cluster.restart(1);
+    cluster.run_until(2_000, |cluster| cluster.served(1) == 3);
+    // Its turn as primary passes by.
+    cluster.crash(0);
+    cluster.submit_to_all("without a primary");
+    cluster.run(1_000);
+    cluster.restart(0);
+    cluster.run_until(20_000, |cluster| cluster.all_served(4));
+    assert!(cluster.replica(1).view() >= View(2), "{}", cluster.describe());
+    assert_eq!((cluster.replica(1).silence(), votes_sent_by(&cluster, 1)), (Some(Silence::Learner), 0));
+    // It remains one, through journals that begin anew and restarts.
+    cluster.with_replica(1, |replica, now| save(replica, now, SequenceNumber(0)));
+    cluster.run(50);
+    cluster.crash(1);
+    cluster.restart(1);
+    cluster.submit_to_all("more");
+    cluster.run_until(20_000, |cluster| cluster.all_served(5));
+    assert_eq!((cluster.replica(1).silence(), votes_sent_by(&cluster, 1)), (Some(Silence::Learner), 0));
+}
+
+/// Replica 3 executes something else, and the checkpoint at 4 shows it.
+fn diverged() -> Cluster {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].executor.state = pbft_crypto::Digest::of("corrupt", &[]);
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(50);
+    assert_eq!(cluster.replica(3).silence(), Some(Silence::Halted(Alarm::Diverged(SequenceNumber(4)))));
+    cluster
+}
+
+#[test]
+fn r09_a_diverged_replica_executes_nothing_more_on_its_state() {
+    let mut cluster = diverged();
+    cluster.submit(0, "more").unwrap();
+    cluster.run(2_000);
+    assert_eq!((cluster.served(3), cluster.served(0)), (4, 5));
+}
+
+#[test]
+fn r09_a_repaired_replica_votes_again_once_a_certified_state_is_durable() {
+    let mut cluster = diverged();
+    cluster.crash(3);
+    cluster.nodes[3].journal.push(Record::Repair);
+    cluster.sent.clear();
+    cluster.restart(3);
+    cluster.run_until(2_000, |cluster| cluster.replica(3).executed() == SequenceNumber(4));
+    assert_eq!(cluster.replica(3).silence(), Some(Silence::Repairing(Alarm::Diverged(SequenceNumber(4)))));
+    assert_eq!(votes_sent_by(&cluster, 3), 0, "the state is not durable yet");
+    cluster.with_replica(3, |replica, now| save(replica, now, SequenceNumber(4)));
+    cluster.run(50);
+    assert_eq!((cluster.replica(3).silence(), cluster.told(3, |event| matches!(event, Event::Repaired { .. }))), (None, 1));
+    assert!(!cluster.nodes[3].journal.iter().any(|record| matches!(record, Record::Halted(_) | Record::Repair)));
+    // Its vote is needed now.
+    cluster.crash(2);
+    cluster.submit(0, "more").unwrap();
+    cluster.run_until(1_000, |cluster| cluster.served(0) == 5 && cluster.served(3) == 5);
+}
+
+#[test]
+fn r09_a_repair_that_is_interrupted_goes_on_after_a_restart() {
+    let mut cluster = diverged();
+    cluster.crash(3);
+    cluster.nodes[3].journal.push(Record::Repair);
+    cluster.restart(3);
+    cluster.run_until(2_000, |cluster| cluster.replica(3).executed() == SequenceNumber(4));
+    cluster.crash(3);
+    cluster.restart(3);
+    assert_eq!(cluster.replica(3).executed(), SequenceNumber(0), "nothing is replayed onto the old state");
+    cluster.run_until(2_000, |cluster| cluster.replica(3).executed() == SequenceNumber(4));
+    assert_eq!(cluster.replica(3).silence(), Some(Silence::Repairing(Alarm::Diverged(SequenceNumber(4)))));
+}
+
+#[test]
+fn r09_a_repair_is_complete_if_its_certified_snapshot_was_durable_before_a_crash() {
+    let mut cluster = diverged();
+    cluster.crash(3);
+    cluster.nodes[3].journal.push(Record::Repair);
+    let certified = cluster.nodes[0].executor.clone();
+    cluster.restart_from(3, certified);
+    cluster.run_until(1_000, |cluster| cluster.replica(3).silence().is_none());
+    assert_eq!(cluster.told(3, |event| matches!(event, Event::Repaired { .. })), 1);
+    assert!(cluster.nodes[3].journal.contains(&Record::Repaired));
+}
+
+#[test]
+fn r09_a_state_that_differs_during_a_repair_halts_anew() {
+    let mut cluster = diverged();
+    cluster.crash(3);
+    cluster.nodes[3].journal.push(Record::Repair);
+    cluster.restart(3);
+    cluster.run_until(2_000, |cluster| cluster.replica(3).executed() == SequenceNumber(4));
+    cluster.with_replica(3, |replica, now| replica.handle_diverged(now, SequenceNumber(8)));
+    cluster.with_replica(3, |replica, now| save(replica, now, SequenceNumber(4)));
+    cluster.run(50);
+    assert_eq!(cluster.replica(3).silence(), Some(Silence::Halted(Alarm::Diverged(SequenceNumber(8)))));
+}
+
+#[test]
+fn r16_no_repair_heals_a_journal_that_was_rolled_back() {
+    let mut cluster = diverged();
+    cluster.crash(3);
+    let journal = &mut cluster.nodes[3].journal;
+    let left = journal.iter().position(|record| matches!(record, Record::Prepare(_))).unwrap();
+    journal.truncate(left);
+    journal.extend([Record::Halted(Alarm::Diverged(SequenceNumber(4))), Record::Repair]);
+    cluster.restart(3);
+    cluster.run(2_000);
+    cluster.with_replica(3, |replica, now| save(replica, now, SequenceNumber(4)));
+    cluster.run(500);
+    assert!(
+        matches!(cluster.replica(3).silence(), Some(Silence::Halted(Alarm::RolledBack(_)))),
+        "{:?}",
+        cluster.replica(3).silence()
+    );
+}

@@ -1,0 +1,136 @@
+//! Primaries that are not heard, and what the others do (R10).
+
+use super::{HEARTBEAT, RETRY, SOON};
+use crate::checks::Invariant;
+use crate::rest::SETTLING;
+use crate::world::World;
+use pbft_message::{Message, View};
+use std::time::Duration;
+
+impl World {
+    /// The time-out doubles with each view change, and halves with each checkpoint without one.
+    pub(super) fn lost_primaries(&mut self) {
+        for _ in 0..self.random.between(1, 4) {
+            self.lost_primary();
+        }
+        for _ in 0..self.random.between(0, 4) {
+            self.come_to_a_checkpoint();
+        }
+        self.lost_primary();
+    }
+
+    fn come_to_a_checkpoint(&mut self) {
+        let client = self.honest_client();
+        self.ask_one(client);
+        self.expect_answer(client, self.now + SOON, "of a cluster at rest");
+        self.run_until(self.now + SETTLING);
+    }
+
+    fn lost_primary(&mut self) {
+        let (view, primary) = (self.view_of(0), self.primary());
+        let backups = self.backups_of(primary);
+        let (least, most) = self.timeouts(&backups);
+        let since = self.now;
+        if self.random.percent(50) {
+            self.lose(primary);
+        } else {
+            backups.iter().for_each(|backup| self.network.cut(primary, *backup));
+        }
+        self.run_to(since + most + SOON, |world| backups.iter().any(|backup| world.view_of(*backup) > view));
+        let elapsed = self.now - since;
+        if elapsed + HEARTBEAT + SOON / 4 < least || elapsed > most + SOON / 4 {
+            return self.checker.fail(Invariant::TimeOutsFit, || {
+                format!("an idle primary is left after {elapsed:?} of silence, where {least:?} to {most:?} are its time")
+            });
+        }
+        if self.expect_left(view, primary, self.now + SOON) {
+            self.assemble();
+        }
+    }
+
+    pub(super) fn half_lost(&mut self) {
+        let (view, primary, backups) = (self.view_of(0), self.primary(), self.backups());
+        let deaf = &backups[..self.authenticator.genesis().weak_quorum()];
+        let most = self.timeouts(deaf).1;
+        deaf.iter().for_each(|backup| self.network.cut(primary, *backup));
+        self.expect_left(view, primary, self.now + most + SOON);
+    }
+
+    pub(super) fn hardly_lost(&mut self) {
+        let (view, primary, backups) = (self.view_of(0), self.primary(), self.backups());
+        for deaf in backups.chunks(self.authenticator.genesis().max_faulty()).take(2) {
+            deaf.iter().for_each(|backup| self.network.cut(primary, *backup));
+            self.run_until(self.now + self.timeouts(deaf).1 + SETTLING);
+            self.network.join_all();
+            self.run_until(self.now + SETTLING);
+        }
+        if self.view_of(0) > view {
+            self.checker.fail(Invariant::NoNeedlessViewChange, || {
+                format!("f replicas at a time did not hear the primary of view {view}, and it was left")
+            });
+        }
+    }
+
+    pub(super) fn restarts(&mut self) {
+        // Once around, and the first one is primary again: it counts its heartbeats anew.
+        let goes_around = self.random.percent(50);
+        let rounds = if goes_around { self.plan.replicas } else { 1 };
+        if goes_around {
+            self.run_until(self.now + SETTLING * 7);
+        }
+        let (view, primary) = (self.view_of(0), self.primary());
+        self.crash(primary);
+        // It says itself that it is the primary no longer: no time-out goes by.
+        self.expect_left(view, primary, self.now + SOON * 3);
+        self.assemble();
+        for _ in 1..rounds {
+            self.lost_primary();
+        }
+        if goes_around {
+            (0..4).for_each(|_| self.come_to_a_checkpoint());
+        }
+    }
+
+    pub(super) fn stalled_opening(&mut self) {
+        let (view, primary, client) = (self.view_of(0), self.primary(), self.honest_client());
+        let others = self.backups_of(primary);
+        let most = self.timeouts(&others).1;
+        self.confine(client, &[primary]);
+        self.withheld = Some(|message| matches!(message, Message::Commit(_)));
+        self.ask_one(client);
+        self.run_until(self.now + RETRY + SOON / 4);
+        self.lose(primary);
+        if !self.expect_left(view, primary, self.now + most + SOON) {
+            return;
+        }
+        // Nobody waits for a request, and the new primary shows that it lives.
+        let (entered, most) = (self.view_of(others[0]), self.timeouts(&others).1);
+        self.expect_left(entered, primary, self.now + most + SOON);
+    }
+
+    pub(super) fn late_join(&mut self) {
+        let (view, mut backups) = (self.view_of(0), self.backups());
+        let away = backups.swap_remove(0);
+        self.lose(away);
+        self.withheld = Some(|message| matches!(message, Message::NewView(_) | Message::Heartbeat { .. }));
+        let far = View(view.0 + 4);
+        let next = self.authenticator.genesis().primary(far).0;
+        let others = self.backups_of(away);
+        let latest = self.now + self.plan.timing.max_timeout * 5;
+        if !self.run_to(latest, |world| others.iter().all(|other| world.view_of(*other) >= far)) || next == away {
+            return;
+        }
+        // Of a quorum that wants the view one is gone now: it takes who was away.
+        let Some(gone) = others.iter().copied().find(|other| *other != next) else { return };
+        self.network.join_all();
+        self.lose(gone);
+        self.withheld = None;
+        let met = self.run_to(self.now + Duration::from_millis(900), |world| {
+            let rest = world.backups_of(gone);
+            rest.iter().all(|one| world.is_active(*one) && world.view_of(*one) == far)
+        });
+        if !met {
+            self.stuck(Invariant::ViewsMeet);
+        }
+    }
+}
