@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -101,6 +102,13 @@ impl Network {
         self.replica(id).run(command);
     }
 
+    /// Starts `pbftd` where it takes no processor from the others, as on a machine of its own.
+    pub fn start_aside(&mut self, id: ReplicaId) {
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(pbftd().get_program()).arg("start").arg("--home").arg(self.home(id));
+        self.replica(id).run(command);
+    }
+
     /// Starts `pbftd` on a replica's home with these environment variables.
     pub fn start_with(&mut self, id: ReplicaId, variables: &[(&str, &str)]) {
         let mut command = pbftd();
@@ -144,6 +152,13 @@ impl Network {
     /// SIGTERM, and the exit code.
     pub fn stop(&mut self, id: ReplicaId) -> Option<i32> {
         self.replica(id).stop()
+    }
+
+    /// `pbft drain`, and the exit code of the replica.
+    pub fn drain(&mut self, id: ReplicaId) -> Option<i32> {
+        let drained = pbft().args(["drain", "--home"]).arg(self.home(id)).status().expect("pbft runs");
+        assert!(drained.success(), "pbft drain: {drained}");
+        self.replica(id).wait()
     }
 
     /// SIGSTOP.

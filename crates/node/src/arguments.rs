@@ -21,7 +21,7 @@ pub struct Arguments {
 /// What `pbftd` can do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run one replica in the foreground; SIGTERM or Ctrl-C ends it cleanly.
+    /// Run one replica in the foreground; SIGTERM or Ctrl-C ends it cleanly, a primary after it handed over.
     #[command(after_help = "Examples:\n  pbftd start --home net/replica-0\n  pbftd start --home net/replica-0 --rejoin")]
     Start {
         /// Which.

@@ -6,7 +6,7 @@ use crate::meters::Stage;
 use crate::postman::Postman;
 use crate::refusals::Source;
 use crate::shared::{Details, Shared, Standing};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use pbft_message::{
     ClientId, ReplicaId, ReplicaMessage, Request, RequestRefusal, SequenceNumber, Signed, Timestamp, Verified, VerifiedMessage,
 };
@@ -29,6 +29,8 @@ const RETRY_AFTER_MS: u64 = 1000;
 const BURST: usize = 256;
 /// How often it is told what costs more to tell.
 const DETAILS: Duration = Duration::from_millis(50);
+/// How long a primary that is to stop may take to hand over.
+pub const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// What other threads tell the core.
 pub enum ForCore {
@@ -87,7 +89,12 @@ pub struct Core {
     pub postman: Postman,
     pub shared: Arc<Shared>,
     pub moved: Moved,
+    pub stopping: Stopping,
 }
+
+/// Whether the replica is to stop, and until when it may hand over first, on the monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stopping(Option<Duration>);
 
 /// The last number that was executed, and when it was, on the monotonic clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,9 +109,10 @@ impl Core {
         let mut cpu = CpuClock::start();
         loop {
             self.hear_journal();
-            if !self.wait_for_journal() || !self.take_burst() {
+            if !self.wait_for_journal() || self.is_over() {
                 return;
             }
+            self.take_burst();
             let now = self.clock.now();
             if self.replica.poll_timeout().is_some_and(|deadline| deadline <= now.monotonic) {
                 let expired = self.replica.timers().filter(|(_, deadline)| *deadline <= now.monotonic);
@@ -124,8 +132,8 @@ impl Core {
             }
             self.shared.meters.core_turns.inc();
             self.publish(now);
-            if self.wake.position() == self.backlog.position() && !self.wait() {
-                return;
+            if self.wake.position() == self.backlog.position() {
+                self.wait();
             }
         }
     }
@@ -183,10 +191,7 @@ impl Core {
     }
 
     /// Hands in what is there: the executor's word first, replicas before clients.
-    fn take_burst(&mut self) -> bool {
-        if matches!(self.stop.try_recv(), Ok(()) | Err(crossbeam_channel::TryRecvError::Disconnected)) {
-            return false;
-        }
+    fn take_burst(&mut self) {
         while let Ok(message) = self.from_executor.try_recv() {
             message.tell(&mut self.replica, self.clock.now());
         }
@@ -196,7 +201,18 @@ impl Core {
         for message in self.from_clients.try_iter().take(BURST).collect::<Vec<_>>() {
             self.take(message);
         }
-        true
+    }
+
+    /// Told to stop, a primary first hands over, for as long as it may.
+    fn is_over(&mut self) -> bool {
+        let now = self.clock.now();
+        match self.stop.try_recv() {
+            Ok(()) => self.stopping = Stopping(Some(now.monotonic.saturating_add(HAND_OVER))),
+            Err(TryRecvError::Disconnected) => return true,
+            Err(TryRecvError::Empty) => {}
+        }
+        let Some(deadline) = self.stopping.0 else { return false };
+        self.replica.hand_over(now) || deadline <= now.monotonic
     }
 
     fn take(&mut self, message: ForCore) {
@@ -274,28 +290,22 @@ impl Core {
         }
     }
 
-    /// Sleeps until something arrives or a timer expires. False when all is over.
-    fn wait(&self) -> bool {
-        let timeout = self
-            .replica
-            .poll_timeout()
+    /// Sleeps until something arrives or a timer expires.
+    fn wait(&self) {
+        let deadline = self.replica.poll_timeout().into_iter().chain(self.stopping.0).min();
+        let timeout = deadline
             .map_or(Duration::from_secs(1), |deadline| deadline.saturating_sub(self.clock.now().monotonic));
         if timeout.is_zero() {
-            return true;
+            return;
         }
         let mut select = crossbeam_channel::Select::new();
         select.recv(&*self.from_replicas);
         select.recv(&*self.from_clients);
         select.recv(&*self.from_executor);
         let nudged = select.recv(&self.nudged);
-        let stop = select.recv(&self.stop);
-        match select.ready_timeout(timeout) {
-            Ok(index) if index == nudged => {
-                let _ = self.nudged.try_recv();
-                true
-            }
-            Ok(index) if index == stop => false,
-            _ => true,
+        select.recv(&self.stop);
+        if select.ready_timeout(timeout) == Ok(nudged) {
+            let _ = self.nudged.try_recv();
         }
     }
 

@@ -1,6 +1,6 @@
 use crate::backlog::Backlog;
 use crate::clock::Clock;
-use crate::core::{Core, Moved, Wake};
+use crate::core::{Core, HAND_OVER, Moved, Stopping, Wake};
 use crate::executor::{ExecutorThread, ForExecutor};
 use crate::http::Instruments;
 use crate::intake::Intake;
@@ -33,6 +33,8 @@ const FROM_CLIENTS: usize = 4096;
 const FOR_JOURNAL: usize = 512;
 /// Questions that wait for the executor.
 pub const QUESTIONS: usize = 64;
+/// How much longer than it may the core may take to hand over.
+const LEEWAY: Duration = Duration::from_secs(1);
 
 /// What arrives from the network, from one class of peers.
 pub type Arriving = mpsc::Receiver<pbft_network::Inbound>;
@@ -64,6 +66,10 @@ impl Threads {
             error = self.failed.recv() => Err(error.unwrap_or(RunError::ThreadEnded("unknown"))),
         };
         let _ = self.stop_core.try_send(());
+        if ended.is_ok() {
+            // Its own end is what the core tells, once it has handed over.
+            let _ = tokio::time::timeout(HAND_OVER.saturating_add(LEEWAY), self.failed.recv()).await;
+        }
         self.stop_intake.cancel();
         let _ = self.executor.send_timeout(ForExecutor::Stop, Duration::from_secs(1));
         drop((self.stop_core, self.executor));
@@ -127,6 +133,7 @@ pub fn start<S: Service>(
         postman: postman.clone(),
         shared: shared.clone(),
         moved: Moved::default(),
+        stopping: Stopping::default(),
     };
     let execution = ExecutorThread {
         execution: Execution::new(executor, others, fetched, home.config.limits.transfer_bytes_per_second),

@@ -385,6 +385,24 @@ fn r15_a_restarted_backup_keeps_its_view_and_votes_and_loses_nothing() {
 }
 
 #[test]
+fn r10_a_primary_that_is_to_stop_hands_over_without_any_timer() {
+    for n in [4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n);
+        cluster.submit_to_all("before");
+        cluster.run(20);
+        let began = cluster.now;
+        assert!(!cluster.hand_over(0), "n = {n}: it leads, and is still needed");
+        cluster.run_until(1_000, |cluster| cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(1) && cluster.replica(*id).is_active()));
+        assert!(cluster.now - began < cluster.config.timing.base_timeout, "n = {n}");
+        assert!(cluster.hand_over(0), "n = {n}: a backup is not needed");
+        cluster.crash(0);
+        cluster.submit_to_all("after");
+        cluster.run_until(1_000, |cluster| cluster.alive().iter().all(|id| cluster.served(*id) == 2));
+        assert!(cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(1)), "n = {n}: one view change is enough");
+    }
+}
+
+#[test]
 fn r15_a_restarted_primary_casts_no_vote_in_its_old_view_and_leaves_it_first() {
     let mut cluster = Cluster::new(4);
     cluster.submit(0, "before").unwrap();

@@ -20,6 +20,7 @@ mod normal;
 mod pauses;
 mod ports;
 mod requests;
+mod rolling;
 mod start;
 
 use pbft_client::Client;

@@ -50,7 +50,7 @@ async fn a_replica_that_was_away_comes_back_while_the_cluster_serves() {
     load.during("three", sleep(CALM)).await;
 
     let began = Instant::now();
-    network.start(AWAY);
+    network.start_aside(AWAY);
     let meanwhile = load.during("while it comes back", is_even(&network, &observer)).await;
     println!("even again after {:.1} s", began.elapsed().as_secs_f64());
     load.during("all four again", sleep(CALM)).await;

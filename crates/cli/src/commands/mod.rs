@@ -6,6 +6,7 @@ mod data;
 pub mod demo;
 pub mod devnet;
 pub mod doctor;
+pub mod drain;
 pub mod evidence;
 pub mod genesis;
 pub mod journal;

@@ -31,11 +31,14 @@ pub enum Reason {
     /// It may have proposed what it does not remember (R15).
     #[error("restarted as primary")]
     Restarted,
+    /// It is to be stopped.
+    #[error("the primary hands over before it stops")]
+    HandedOver,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LateRequest,
         Self::NoHeartbeat,
         Self::LateReproposal,
@@ -46,6 +49,7 @@ impl Reason {
         Self::OthersSuspect,
         Self::OthersLeft,
         Self::Restarted,
+        Self::HandedOver,
     ];
 
     /// The reason's name, for counters.
@@ -61,6 +65,7 @@ impl Reason {
             Self::OthersSuspect => "others_suspect",
             Self::OthersLeft => "others_left",
             Self::Restarted => "restarted",
+            Self::HandedOver => "handed_over",
         }
     }
 }

@@ -195,6 +195,16 @@ impl Replica {
         self.tell(Event::ViewChange { view: target, reason });
     }
 
+    /// This replica is about to be stopped: as primary it leaves its view now, so that nobody waits for a timer to tell (R10).
+    /// False while others still need it: it leads, or waits for a new view to begin.
+    pub fn hand_over(&mut self, now: Now) -> bool {
+        self.now = now;
+        if self.active && self.is_primary() {
+            self.start_view_change(self.view.next(), Reason::HandedOver);
+        }
+        self.active || !self.votes()
+    }
+
     pub(super) fn own_view_change_durable(&mut self, view: View) {
         let Some(own) = self.view_changes.own.clone().filter(|own| own.view == view && view == self.view) else { return };
         self.view_changes.received.insert(self.id(), own);

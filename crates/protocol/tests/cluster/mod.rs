@@ -413,6 +413,11 @@ impl Cluster {
         self.with_replica(id, |replica, now| replica.handle_durable(now, position));
     }
 
+    /// As before a stop: whether it may stop now.
+    pub fn hand_over(&mut self, id: u32) -> bool {
+        self.with_replica(id, |replica, now| replica.hand_over(now)).unwrap()
+    }
+
     /// kill -9: everything that is not durable is lost.
     pub fn crash(&mut self, id: u32) {
         let node = &mut self.nodes[id as usize];

@@ -2,7 +2,7 @@ use super::{DIRECTORY, Disk, DiskError};
 use crate::fail_point::{fail_point, fault};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,8 +61,24 @@ impl FileDisk {
         let handle = File::open(directory).map_err(io_error)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(io_error)?;
         taken(lock.try_lock(), directory)?;
+        lock.set_len(0).and_then(|()| (&lock).write_all(std::process::id().to_string().as_bytes())).map_err(io_error)?;
         let locked = Locked { path: directory.to_owned(), handle, _lock: Some(lock), writable: true };
         Ok(Self::new(locked))
+    }
+
+    /// The process that has a directory open to write; none if no process has.
+    pub fn holder(directory: &Path) -> Result<Option<u32>, LockError> {
+        let io_error = |source| LockError::Io { directory: directory.to_owned(), source };
+        let mut lock = File::open(directory.join(LOCK)).map_err(io_error)?;
+        match taken(lock.try_lock_shared(), directory) {
+            Ok(()) => return Ok(None),
+            Err(LockError::Locked { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let mut process = String::new();
+        lock.read_to_string(&mut process).map_err(io_error)?;
+        // Not yet written by one that has just begun.
+        Ok(process.parse().ok())
     }
 
     /// Opens an existing directory to read what is in it; writing fails. Changes nothing, and keeps others from writing
