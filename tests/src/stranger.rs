@@ -30,27 +30,27 @@ pub struct Stranger {
 impl Stranger {
     /// Connects with this transport key. A refusal may show only later, in [`end`](Self::end).
     pub async fn connect(key: &SecretKey, to: SocketAddr) -> Result<Self, ConnectionError> {
-        Self::connect_with(certified(key, key.public()), &pbft_message::alpn(), to).await
+        Self::connect_with(certified(key, key.public()), pbft_message::alpn(), to).await
     }
 
     /// Connects as a speaker of another protocol.
-    pub async fn connect_speaking(alpn: &[u8], key: &SecretKey, to: SocketAddr) -> Result<Self, ConnectionError> {
+    pub async fn connect_speaking(alpn: Vec<Vec<u8>>, key: &SecretKey, to: SocketAddr) -> Result<Self, ConnectionError> {
         Self::connect_with(certified(key, key.public()), alpn, to).await
     }
 
     /// Connects under a public key whose secret it does not have.
     pub async fn connect_as(claimed: PublicKey, key: &SecretKey, to: SocketAddr) -> Result<Self, ConnectionError> {
-        Self::connect_with(certified(key, claimed), &pbft_message::alpn(), to).await
+        Self::connect_with(certified(key, claimed), pbft_message::alpn(), to).await
     }
 
-    async fn connect_with(key: CertifiedKey, alpn: &[u8], to: SocketAddr) -> Result<Self, ConnectionError> {
+    async fn connect_with(key: CertifiedKey, alpn: Vec<Vec<u8>>, to: SocketAddr) -> Result<Self, ConnectionError> {
         let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(TrustsAll))
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(key))));
-        tls.alpn_protocols = vec![alpn.to_vec()];
+        tls.alpn_protocols = alpn;
         tls.enable_sni = false;
         tls.resumption = Resumption::disabled();
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));

@@ -41,7 +41,7 @@ impl ClientConfig {
 
     /// Network settings of a party that dials only, with room for the largest answer.
     pub(crate) fn network(&self) -> Settings {
-        let mut settings = Settings::new(self.transport_key.clone(), &pbft_message::alpn());
+        let mut settings = Settings::new(self.transport_key.clone(), pbft_message::alpn());
         let largest = self.genesis.max_message_bytes().saturating_add(self.genesis.service.max_result_bytes);
         settings.replicas.max_frame = u32::try_from(largest).unwrap_or(u32::MAX);
         settings

@@ -1,13 +1,15 @@
 use crate::{ReplicaId, Status};
 use pbft_crypto::Digest;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
-/// The version of the wire format that this build speaks.
-pub const WIRE_VERSION: u16 = 1;
+/// The versions of the wire format that this build speaks. Two builds use the highest that both speak, so that replicas can be
+/// upgraded one after the other; what they sign is of the epoch's protocol version all the while.
+pub const WIRE_VERSIONS: RangeInclusive<u16> = 1..=1;
 
-/// The name of the protocol in the TLS handshake (ALPN): it carries the wire version.
-pub fn alpn() -> Vec<u8> {
-    format!("pbft/{WIRE_VERSION}").into_bytes()
+/// The names of the protocol in the TLS handshake (ALPN), which settles the wire version: the highest first.
+pub fn alpn() -> Vec<Vec<u8>> {
+    WIRE_VERSIONS.rev().map(|version| format!("pbft/{version}").into_bytes()).collect()
 }
 
 /// The first message on a connection, in both directions.
@@ -52,7 +54,7 @@ pub enum HelloRefused {
         ours: Digest,
     },
     /// No common wire version.
-    #[error("the other side speaks wire versions {min} to {max}, this build {WIRE_VERSION}")]
+    #[error("the other side speaks wire versions {min} to {max}, this build {first} to {last}", first = WIRE_VERSIONS.start(), last = WIRE_VERSIONS.end())]
     NoCommonVersion {
         /// Its lowest.
         min: u16,
@@ -67,7 +69,7 @@ pub enum HelloRefused {
 impl Hello {
     /// A hello of this build.
     pub const fn new(cluster: Digest, role: Role) -> Self {
-        Self { wire_min: WIRE_VERSION, wire_max: WIRE_VERSION, cluster, role }
+        Self { wire_min: *WIRE_VERSIONS.start(), wire_max: *WIRE_VERSIONS.end(), cluster, role }
     }
 
     /// Whether the two sides can talk at all.
@@ -75,9 +77,33 @@ impl Hello {
         if self.cluster != cluster {
             return Err(HelloRefused::OtherCluster { theirs: self.cluster, ours: cluster });
         }
-        if self.wire_min > WIRE_VERSION || self.wire_max < WIRE_VERSION {
+        if self.wire_min > *WIRE_VERSIONS.end() || self.wire_max < *WIRE_VERSIONS.start() {
             return Err(HelloRefused::NoCommonVersion { min: self.wire_min, max: self.wire_max });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_talk_that_have_a_wire_version_in_common() {
+        let (first, last) = (*WIRE_VERSIONS.start(), *WIRE_VERSIONS.end());
+        let checked =
+            |wire_min, wire_max| Hello { wire_min, wire_max, ..Hello::new(Digest::ZERO, Role::Client) }.check(Digest::ZERO);
+        assert_eq!(checked(first, last), Ok(()));
+        assert_eq!(checked(last, last + 1), Ok(()), "a newer one that still speaks ours");
+        assert_eq!(checked(0, first), Ok(()), "an older one whose version we still speak");
+        let newer = HelloRefused::NoCommonVersion { min: last + 1, max: last + 2 };
+        assert_eq!(checked(last + 1, last + 2), Err(newer));
+    }
+
+    #[test]
+    fn the_highest_common_version_is_preferred() {
+        let names = alpn();
+        assert_eq!(names.first(), Some(&format!("pbft/{}", WIRE_VERSIONS.end()).into_bytes()));
+        assert_eq!(names.len(), WIRE_VERSIONS.count());
     }
 }

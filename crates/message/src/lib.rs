@@ -35,7 +35,7 @@ pub use certificate::{CommitCertificate, PreparedCertificate, SignatureList, Sta
 pub use client::{ClientMessage, Outcome, ReplicaMessage, Reply, RequestRefusal, RequestState};
 pub use evidence::{Evidence, EvidenceKind, Lie};
 pub use genesis::{ClientEntry, Genesis, GenesisError, Parameters, ReplicaEntry, ServiceParameters};
-pub use hello::{Hello, HelloRefused, Role, WIRE_VERSION, alpn};
+pub use hello::{Hello, HelloRefused, Role, WIRE_VERSIONS, alpn};
 pub use ids::{ClientId, Epoch, ReplicaId, SequenceNumber, Timestamp, View};
 pub use plan::{NewViewPlan, TooManyFaults};
 pub use report::{Awaited, Condition, PeerReport, ReplicaReport};

@@ -11,8 +11,8 @@ pub(crate) const SMALL_FRAME: usize = 16 << 10;
 pub struct Settings {
     /// Who we are: the transport key, not a signing key.
     pub identity: SecretKey,
-    /// The one application protocol spoken; carries the wire version. Peers that speak another are refused.
-    pub alpn: Vec<u8>,
+    /// The application protocols spoken, the best first; each carries a wire version. Peers that speak none of them are refused.
+    pub alpn: Vec<Vec<u8>>,
     /// Where to listen (UDP). `None`: dial only, from a port that the system chooses, and accept nothing.
     pub listen: Option<SocketAddr>,
     /// Where clients, and nobody else, are accepted (UDP). `None`: on the port that all share.
@@ -66,10 +66,10 @@ impl ClassSettings {
 
 impl Settings {
     /// Settings for a party that only dials; set `listen` to accept connections too.
-    pub fn new(identity: SecretKey, alpn: &[u8]) -> Self {
+    pub fn new(identity: SecretKey, alpn: Vec<Vec<u8>>) -> Self {
         Self {
             identity,
-            alpn: alpn.to_vec(),
+            alpn,
             listen: None,
             listen_clients: None,
             replicas: ClassSettings { max_frame: 8 << 20, window: 24 << 20, queue_bytes: 32 << 20, queue_frames: 65_536 },

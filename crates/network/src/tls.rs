@@ -29,7 +29,7 @@ pub(crate) fn server_config(settings: &Settings, directory: &Directory, only: Op
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)));
-    tls.alpn_protocols = vec![settings.alpn.clone()];
+    tls.alpn_protocols = settings.alpn.clone();
     tls.send_tls13_tickets = 0;
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.max_early_data_size = 0;
@@ -46,7 +46,7 @@ pub(crate) fn client_config(settings: &Settings, directory: &Directory, expected
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
-    tls.alpn_protocols = vec![settings.alpn.clone()];
+    tls.alpn_protocols = settings.alpn.clone();
     tls.enable_sni = false;
     tls.enable_early_data = false;
     tls.resumption = Resumption::disabled();
@@ -214,13 +214,13 @@ pub(crate) mod tests {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
-        tls.alpn_protocols = vec![claimed.alpn.clone()];
+        tls.alpn_protocols = claimed.alpn.clone();
         QuicClientConfig::try_from(tls).unwrap()
     }
 
     #[test]
     fn the_backend_derives_the_same_public_key_from_our_encoding() {
-        let settings = Settings::new(pbft_crypto::SecretKey::from_seed(&[7; 32]), b"x");
+        let settings = Settings::new(pbft_crypto::SecretKey::from_seed(&[7; 32]), vec![b"x".to_vec()]);
         let key = certified_key(&settings, &ring::default_provider()).unwrap();
         assert_eq!(key.key.public_key().as_deref(), Some(key.cert[0].as_ref()));
         assert_eq!(key_of(&key.cert[0]), Some(settings.identity.public()));

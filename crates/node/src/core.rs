@@ -293,8 +293,7 @@ impl Core {
     /// Sleeps until something arrives or a timer expires.
     fn wait(&self) {
         let deadline = self.replica.poll_timeout().into_iter().chain(self.stopping.0).min();
-        let timeout = deadline
-            .map_or(Duration::from_secs(1), |deadline| deadline.saturating_sub(self.clock.now().monotonic));
+        let timeout = deadline.map_or(Duration::from_secs(1), |deadline| deadline.saturating_sub(self.clock.now().monotonic));
         if timeout.is_zero() {
             return;
         }

@@ -114,6 +114,19 @@ pub async fn run_named_service(home: Home, outbound: Option<Outbound>, stop: Can
 
 /// Runs one replica of `service` until `stop` is cancelled. `outbound` stands between it and the network; an honest
 /// replica has none. Needs a multi-threaded tokio runtime.
+///
+/// A daemon of your own service is little more than this; `service.name` in the genesis is for it to compare:
+///
+/// ```no_run
+/// use pbft_node::{Home, LogFormat, run, runtime, start_logging, stop_on_signals};
+/// # use pbft_services::null::NullService as YourService;
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     start_logging(LogFormat::Text);
+///     let home = Home::load("net/replica-0".as_ref())?;
+///     runtime()?.block_on(async { Ok(run(home, YourService, None, stop_on_signals()?).await?) })
+/// }
+/// ```
 pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>, stop: CancellationToken) -> Result<(), RunError> {
     let clock = Clock::start();
     let shared = Arc::new(Shared::new(home.genesis.replica_count()));
@@ -204,7 +217,7 @@ fn channels() -> (Channels, Arriving, Arriving) {
 }
 
 fn settings(home: &Home) -> Settings {
-    let mut settings = Settings::new(home.transport_key.clone(), &alpn());
+    let mut settings = Settings::new(home.transport_key.clone(), alpn());
     let frame = |bytes: usize| u32::try_from(bytes.saturating_add(64 << 10)).unwrap_or(u32::MAX);
     settings.listen = Some(home.config.listen);
     settings.listen_clients = home.config.listen_clients;

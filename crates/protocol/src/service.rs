@@ -13,6 +13,46 @@ use std::sync::Arc;
 /// The state is a list of *chunks*, under a Merkle root that replicas sign at checkpoints. Chunks are what a replica
 /// that lost its state fetches and checks one by one. A small service has one chunk; a large one divides its state,
 /// so that a checkpoint costs in proportion to what changed.
+///
+/// ```
+/// use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};
+/// use std::sync::Arc;
+///
+/// /// Adds up the lengths of all operations.
+/// #[derive(Default)]
+/// struct Total(u64);
+///
+/// impl Service for Total {
+///     fn execute(&mut self, _context: &Context, operation: &[u8]) -> Vec<u8> {
+///         self.0 = self.0.saturating_add(operation.len() as u64);
+///         self.0.to_string().into_bytes()
+///     }
+///
+///     fn snapshot(&self) -> Arc<dyn Snapshot> {
+///         Arc::new(self.0.to_le_bytes().to_vec())
+///     }
+///
+///     fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
+///         let bytes = chunks.first().and_then(|chunk| chunk.as_slice().try_into().ok());
+///         let bytes = bytes.ok_or_else(|| RestoreError { chunk: 0, reason: "not 8 bytes".to_owned() })?;
+///         self.0 = u64::from_le_bytes(bytes);
+///         Ok(())
+///     }
+/// }
+///
+/// // What a replica does with it: run it, freeze it, and make another one equal from the chunks.
+/// # use pbft_crypto::SecretKey;
+/// # use pbft_message::{ClientId, SequenceNumber};
+/// # let client = ClientId(SecretKey::from_seed(&[1; 32]).public());
+/// # let context = Context { client, time: 0, sequence: SequenceNumber(1), max_result_bytes: 100 };
+/// let (mut one, mut other) = (Total::default(), Total::default());
+/// assert_eq!(one.execute(&context, b"hello"), b"5");
+/// let frozen = one.snapshot();
+/// assert_eq!(one.execute(&context, b"world"), b"10");
+/// other.restore(vec![frozen.chunk(0)])?;
+/// assert_eq!(other.execute(&context, b"world"), b"10");
+/// # Ok::<(), RestoreError>(())
+/// ```
 pub trait Service: Send + 'static {
     /// Runs one operation and returns its result, in at most `context.max_result_bytes` bytes.
     fn execute(&mut self, context: &Context, operation: &[u8]) -> Vec<u8>;

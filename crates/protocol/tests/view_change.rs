@@ -392,7 +392,9 @@ fn r10_a_primary_that_is_to_stop_hands_over_without_any_timer() {
         cluster.run(20);
         let began = cluster.now;
         assert!(!cluster.hand_over(0), "n = {n}: it leads, and is still needed");
-        cluster.run_until(1_000, |cluster| cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(1) && cluster.replica(*id).is_active()));
+        cluster.run_until(1_000, |cluster| {
+            cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(1) && cluster.replica(*id).is_active())
+        });
         assert!(cluster.now - began < cluster.config.timing.base_timeout, "n = {n}");
         assert!(cluster.hand_over(0), "n = {n}: a backup is not needed");
         cluster.crash(0);

@@ -65,7 +65,7 @@ async fn strangers_are_refused_in_the_handshake_and_counted_by_reason() {
         network.refuses(&observer, id, "handshake_failed", before).await;
 
         let before = count("alpn_mismatch").await;
-        refused(Stranger::connect_speaking(b"pbft/999", member, to).await).await;
+        refused(Stranger::connect_speaking(vec![b"pbft/999".to_vec()], member, to).await).await;
         network.refuses(&observer, id, "alpn_mismatch", before).await;
     }
     let history = load.finish().await;

@@ -35,7 +35,7 @@ pub async fn measure(bytes: usize, time: Duration) -> Result<Speed, Failure> {
 }
 
 fn open(key: SecretKey, directory: &Directory) -> Result<(Endpoint, mpsc::Receiver<Inbound>), Failure> {
-    let mut settings = Settings::new(key, &pbft_message::alpn());
+    let mut settings = Settings::new(key, pbft_message::alpn());
     settings.listen = Some((Ipv4Addr::LOCALHOST, 0).into());
     let (channel, arriving) = mpsc::channel(CHANNEL);
     let channels = Channels { replicas: channel.clone(), clients: channel };

@@ -18,7 +18,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Stop a replica of this machine. A primary hands over to the next one first, so that clients notice nothing; the command returns
 /// once the process has ended. SIGTERM does the same. Exit code 1 if the replica does not run.
 #[derive(clap::Args)]
-#[command(after_help = "Example, a rolling restart:\n  pbft drain --home net/replica-0 && pbftd start --home net/replica-0 &\n  pbft status --home net/client-0 --wait-stable")]
+#[command(
+    after_help = "Example, a rolling restart:\n  pbft drain --home net/replica-0 && pbftd start --home net/replica-0 &\n  pbft status --home net/client-0 --wait-stable"
+)]
 pub struct Drain {
     /// The replica's folder.
     #[arg(long, env = "PBFT_HOME")]
@@ -58,7 +60,8 @@ impl Drain {
         let began = Instant::now();
         while holder()? == Some(pid) {
             if began.elapsed() >= self.timeout {
-                let message = format!("replica {replica} (process {pid}) has not stopped after {:?}: look at its log", self.timeout);
+                let message =
+                    format!("replica {replica} (process {pid}) has not stopped after {:?}: look at its log", self.timeout);
                 return Err(Failure::new(ExitCode::Unknown, "NotStopped", message));
             }
             sleep(LOOK);

@@ -115,7 +115,7 @@ impl Cluster {
 
     fn replica(&self, id: u32, sender: mpsc::Sender<(u32, Inbound)>) -> Endpoint {
         let settings =
-            Settings { listen: Some((Ipv4Addr::LOCALHOST, 0).into()), ..Settings::new(transport(id as u8), &pbft_message::alpn()) };
+            Settings { listen: Some((Ipv4Addr::LOCALHOST, 0).into()), ..Settings::new(transport(id as u8), pbft_message::alpn()) };
         let directory = Directory::new([(client_keys()[1].public(), Class::Client)]);
         let role = Role::Replica { replica: ReplicaId(id), status: None };
         let greeter = FakeGreeter(Hello::new(self.genesis.cluster_id(), role));

@@ -34,7 +34,7 @@ impl Greeter for Password {
 }
 
 fn settings(seed: u8) -> Settings {
-    let mut settings = Settings::new(key(seed), ALPN);
+    let mut settings = Settings::new(key(seed), vec![ALPN.to_vec()]);
     settings.listen = Some("127.0.0.1:0".parse().unwrap());
     settings
 }

@@ -25,7 +25,7 @@ async fn a_server_with_another_key_than_expected_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_wire_version_is_refused_by_alpn() {
     let mut other = settings(1);
-    other.alpn = b"pbft-test/2".to_vec();
+    other.alpn = vec![b"pbft-test/3".to_vec(), b"pbft-test/2".to_vec()];
     let (mut a, b) = (Party::with(other), Party::new(2));
     let _dial = a.dial(&b);
     a.counted("alpn_mismatch").await;
@@ -33,6 +33,17 @@ async fn another_wire_version_is_refused_by_alpn() {
     b.counted("alpn_mismatch").await;
     assert!(a.replicas.try_recv().is_err());
     assert_eq!((a.count("handshake_failed"), b.count("handshake_failed")), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_build_that_still_speaks_the_old_wire_version_is_welcome() {
+    let mut newer = settings(1);
+    newer.alpn.insert(0, b"pbft-test/2".to_vec());
+    let (mut a, mut b) = (Party::with(newer), Party::new(2));
+    let _dial = a.dial(&b);
+    a.up().await;
+    b.up().await;
+    assert_eq!((a.count("alpn_mismatch"), b.count("alpn_mismatch")), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
