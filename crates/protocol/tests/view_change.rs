@@ -385,6 +385,26 @@ fn r15_a_restarted_backup_keeps_its_view_and_votes_and_loses_nothing() {
 }
 
 #[test]
+fn r10_one_liar_that_claims_to_be_far_ahead_delays_no_suspicion() {
+    let replaced = |lies: bool| {
+        let mut cluster = Cluster::new(4);
+        cluster.lie = Box::new(move |from, _, message| match message {
+            Message::Status(status) if lies && from == 3 => {
+                vec![Message::Status(Status { low_watermark: SequenceNumber(1 << 40), ..status })]
+            }
+            other => vec![other],
+        });
+        cluster.submit_to_all("before");
+        // Long enough for everybody to tell everybody where they stand.
+        cluster.run(3_000);
+        cluster.crash(0);
+        cluster.run_until(5_000, |cluster| [1, 2].iter().all(|id| cluster.replica(*id).view() == View(1)));
+        cluster.now
+    };
+    assert_eq!(replaced(true), replaced(false));
+}
+
+#[test]
 fn r10_a_primary_that_is_to_stop_hands_over_without_any_timer() {
     for n in [4, 5, 6, 7, 10] {
         let mut cluster = Cluster::new(n);
