@@ -116,6 +116,19 @@ fn r17_the_journals_of_honest_replicas_name_the_liar_and_nobody_else() {
         let (code, verdict) = run(&["evidence", "verify", file, "--genesis", path(&genesis)]);
         assert_eq!((code, &verdict["accused"], &verdict["kind"]), (0, &json!(0), &lie["kind"]), "{verdict}");
     }
+    // Nobody hinders it by a damaged journal.
+    let journal = homes[2].join("data/journal-00000001.log");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[5_000] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let (code, found) = audit(&all, &[]);
+    assert_eq!(code, 1, "{found}");
+    assert!(found["lies"].as_array().unwrap().iter().any(|lie| lie["kind"] == "two_pre_prepares"), "{found}");
+    let damage = found["journals"][2]["damage"].as_str().unwrap();
+    assert!(damage.contains("journal-00000001.log, offset"), "{damage}");
+    assert_eq!((&found["journals"][0]["damage"], &found["journals"][1]["damage"]), (&Value::Null, &Value::Null));
+    let (code, found) = audit(&[&homes[2]], &[]);
+    assert!(code == 6 || !found["lies"].as_array().unwrap().is_empty(), "what is damaged is not called sound: {found}");
     let (code, _) = audit(&[Path::new("no-such-directory")], &[]);
     assert_eq!(code, 6);
 }

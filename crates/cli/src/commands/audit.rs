@@ -10,7 +10,7 @@ use pbft_message::{Authenticator, Evidence, Genesis, codec};
 use pbft_node::ExitCode;
 use pbft_protocol::agreement::Record;
 use pbft_replica::Audit;
-use pbft_storage::Journal;
+use pbft_storage::{Journal, OpenError};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ use std::sync::Arc;
 /// Compare the journals of several replicas, and name those that contradicted themselves, with the proof.
 ///
 /// Only reads. Whose journals they are does not matter, nor whether those replicas are honest: every signature is checked,
-/// and an honest replica is never named. Exit code 0 if nobody is named, 1 if somebody is.
+/// and an honest replica is never named. A journal that is damaged is read up to the damage. Exit code 0 if nobody is named, 1 if
+/// somebody is, 6 if nobody is and a journal was damaged.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  pbft audit net/replica-1 net/replica-2 net/replica-3 --genesis net/genesis.toml\n  pbft audit copies/* --genesis net/genesis.toml --export proofs -o json"
@@ -42,7 +43,7 @@ pub struct AuditCommand {
 
 #[derive(Serialize)]
 struct Answer {
-    /// Nobody is named.
+    /// Nobody is named, and all journals were read to their end.
     ok: bool,
     cluster_id: Digest,
     journals: Vec<Source>,
@@ -60,6 +61,8 @@ struct Source {
     /// Null if its owner is none of the cluster's replicas.
     replica: Option<u32>,
     records: u64,
+    /// Where and how it is damaged; null if it is whole.
+    damage: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -85,7 +88,11 @@ struct Divergence {
 impl AuditCommand {
     pub fn run(self) -> ExitCode {
         let with_code = |answer: Answer| {
-            let code = if answer.ok { ExitCode::Yes } else { ExitCode::No };
+            let code = match answer.names_somebody() {
+                true => ExitCode::No,
+                false if answer.ok => ExitCode::Yes,
+                false => ExitCode::Io,
+            };
             (answer, code)
         };
         self.output.format.end(self.audit().map(with_code), show)
@@ -94,12 +101,13 @@ impl AuditCommand {
     fn audit(&self) -> Result<Answer, Failure> {
         let genesis = Arc::new(read_genesis(&self.genesis)?);
         let mut audit = Audit::new(Authenticator::new(genesis.clone()));
-        let journals = self.directories.iter().map(|directory| read(directory, &genesis, &mut audit)).collect::<Result<_, _>>()?;
+        let journals = self.directories.iter().map(|directory| read(directory, &genesis, &mut audit));
+        let journals: Vec<Source> = journals.collect::<Result<_, _>>()?;
         let lies = audit.lies().map(|evidence| self.item(&genesis, evidence)).collect::<Result<Vec<_>, _>>()?;
         let diverged = audit.diverged().map(|(replica, sequence)| Divergence { replica: replica.0, sequence: sequence.0 });
         let diverged: Vec<_> = diverged.collect();
         Ok(Answer {
-            ok: lies.is_empty() && diverged.is_empty(),
+            ok: lies.is_empty() && diverged.is_empty() && journals.iter().all(|source| source.damage.is_none()),
             cluster_id: genesis.cluster_id(),
             journals,
             statements: audit.statements(),
@@ -123,23 +131,37 @@ impl AuditCommand {
     }
 }
 
+impl Answer {
+    fn names_somebody(&self) -> bool {
+        !self.lies.is_empty() || !self.diverged.is_empty()
+    }
+}
+
+/// A liar must not hinder the audit by a damaged journal: what stands before the damage counts.
 fn read(directory: &Path, genesis: &Genesis, audit: &mut Audit) -> Result<Source, Failure> {
-    let place = |problem: String| Failure::io(format!("{}: {problem}", directory.display()));
-    let mut undecoded = None;
+    let (mut undecoded, mut records) = (None, 0_u64);
     let read = Journal::read(open_to_read(directory)?, |place, bytes| match codec::decode::<Record>(bytes) {
-        Ok(record) => audit.read(record),
+        Ok(record) => {
+            records = records.saturating_add(1);
+            audit.read(record);
+        }
         Err(_) => drop(undecoded.get_or_insert_with(|| format!("{}, offset {}", place.file, place.offset))),
     });
-    let summary = read.map_err(|error| place(error.to_string()))?;
+    let summary = match read {
+        Ok(summary) => summary,
+        Err(error @ (OpenError::Damaged { .. } | OpenError::BrokenChain { .. } | OpenError::MissingSegment { .. })) => {
+            let damage = Some(error.to_string());
+            return Ok(Source { directory: directory.to_owned(), replica: None, records, damage });
+        }
+        Err(error) => return Err(Failure::io(format!("{}: {error}", directory.display()))),
+    };
     if summary.identity.cluster != genesis.cluster_id() {
         let message = format!("{} holds the journal of {}: another cluster", directory.display(), summary.identity);
         return Err(Failure::configuration(message));
     }
-    if let Some(at) = undecoded {
-        return Err(place(format!("{at}: the record does not decode; it was written by another version, or altered")));
-    }
+    let damage = undecoded.map(|at| format!("{at}: the record does not decode; it was written by another version, or altered"));
     let owner = genesis.replica_ids().find(|id| genesis.replica(*id).is_some_and(|e| e.signing_key == summary.identity.owner));
-    Ok(Source { directory: directory.to_owned(), replica: owner.map(|id| id.0), records: summary.records })
+    Ok(Source { directory: directory.to_owned(), replica: owner.map(|id| id.0), records, damage })
 }
 
 fn export(folder: &Path, cluster: Digest, evidence: &Evidence) -> Result<PathBuf, Failure> {
@@ -153,7 +175,12 @@ fn show(answer: &Answer) {
     let records: u64 = answer.journals.iter().fold(0, |sum, source| sum.saturating_add(source.records));
     let (journals, statements) = (answer.journals.len(), answer.statements);
     print_text(&format!("{journals} journals, {records} records, {statements} different statements"));
-    if answer.ok {
+    for source in &answer.journals {
+        if let Some(damage) = &source.damage {
+            eprintln!("pbft: {}: {damage}. It was read up to there; ask for another copy.", source.directory.display());
+        }
+    }
+    if !answer.names_somebody() {
         return print_text("nobody contradicted itself");
     }
     if !answer.lies.is_empty() {
