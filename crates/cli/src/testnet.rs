@@ -90,7 +90,7 @@ impl Keys {
 /// Makes all files of a network below `output`, which must not exist or be empty.
 pub fn make(output: &Path, plan: &Plan) -> Result<Network, Failure> {
     let keys = |count: u32| (0..count).map(|_| Keys::generate()).collect::<Result<Vec<_>, _>>();
-    let (replica_keys, client_keys) = (keys(plan.replicas)?, keys(plan.clients)?);
+    let (replica_keys, client_keys, operator_keys) = (keys(plan.replicas)?, keys(plan.clients)?, Keys::generate()?);
     let replica = |keys: &Keys| ReplicaEntry { signing_key: keys.signing.public(), transport_key: keys.transport.public() };
     let client = |keys: &Keys| ClientEntry { signing_key: ClientId(keys.signing.public()), transport_key: keys.transport.public() };
     let genesis = Genesis {
@@ -99,13 +99,14 @@ pub fn make(output: &Path, plan: &Plan) -> Result<Network, Failure> {
         parameters: Parameters::default(),
         service: ServiceParameters { name: plan.service.name().to_owned(), ..ServiceParameters::default() },
         replicas: replica_keys.iter().map(replica).collect(),
-        operators: Vec::new(),
+        operators: vec![client(&operator_keys)],
         clients: client_keys.iter().map(client).collect(),
     };
     genesis.check().map_err(Failure::configuration)?;
     make_empty_folder(output)?;
     write_toml(&output.join("genesis.toml"), &genesis)?;
     let mut network = Network { genesis, replicas: Vec::new(), clients: Vec::new() };
+    let mut clients = Vec::new();
     for ((number, keys), listen) in (0..).zip(&replica_keys).zip(&plan.listen) {
         let home = output.join(format!("replica-{number}"));
         let config = ReplicaConfig {
@@ -123,13 +124,18 @@ pub fn make(output: &Path, plan: &Plan) -> Result<Network, Failure> {
         initialise_data(&home, network.genesis.cluster_id(), keys.signing.public()).map_err(Failure::io)?;
         network.replicas.push(home);
     }
+    let client_home = |home: &Path, keys: &Keys| {
+        keys.write(home)?;
+        write_toml(&home.join("config.toml"), &ClientConfig { replicas: plan.reach_clients.clone() })?;
+        write_toml(&home.join("genesis.toml"), &network.genesis)
+    };
     for (number, keys) in client_keys.iter().enumerate() {
         let home = output.join(format!("client-{number}"));
-        keys.write(&home)?;
-        write_toml(&home.join("config.toml"), &ClientConfig { replicas: plan.reach_clients.clone() })?;
-        write_toml(&home.join("genesis.toml"), &network.genesis)?;
-        network.clients.push(home);
+        client_home(&home, keys)?;
+        clients.push(home);
     }
+    client_home(&output.join("operator"), &operator_keys)?;
+    network.clients = clients;
     Ok(network)
 }
 

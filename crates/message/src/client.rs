@@ -129,6 +129,9 @@ pub enum RequestRefusal {
     /// The bytes are not a request.
     #[error("Malformed: the message is not a well-formed request")]
     Malformed,
+    /// The client may only read, and an operation is no read.
+    #[error("ReadOnly: this client may only read; an operator can add one that may write (pbft client add)")]
+    ReadOnly,
 }
 
 impl RequestRefusal {
@@ -142,6 +145,7 @@ impl RequestRefusal {
             Self::TooLarge { .. } => "TooLarge",
             Self::Busy { .. } => "Busy",
             Self::Malformed => "Malformed",
+            Self::ReadOnly => "ReadOnly",
         }
     }
 }

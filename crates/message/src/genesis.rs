@@ -18,8 +18,8 @@ pub struct Genesis {
     pub service: ServiceParameters,
     /// The replicas, in the order of their numbers.
     pub replicas: Vec<ReplicaEntry>,
-    /// The keys of operators, who may change clients and membership (R8, R22).
-    pub operators: Vec<PublicKey>,
+    /// Operators, who may change clients and membership (R8, R22). They connect as clients do.
+    pub operators: Vec<ClientEntry>,
     /// The first clients.
     pub clients: Vec<ClientEntry>,
 }
@@ -60,7 +60,7 @@ pub struct Parameters {
     pub max_operations: usize,
     /// The largest batch, in encoded bytes.
     pub max_batch_bytes: usize,
-    /// The most clients.
+    /// The most clients, operators and revoked clients included.
     pub max_clients: usize,
     /// The most bytes of results kept for retries, over all clients (R8).
     pub max_cached_result_bytes: usize,
@@ -129,7 +129,7 @@ pub enum GenesisError {
     #[error("key {0} in the genesis is not a usable Ed25519 public key")]
     BadKey(PublicKey),
     /// More clients than the limit.
-    #[error("the genesis names {found} clients, its own limit is {limit}")]
+    #[error("the genesis names {found} clients and operators, its own limit is {limit}")]
     TooManyClients {
         /// How many there are.
         found: usize,
@@ -219,13 +219,15 @@ impl Genesis {
         if self.replicas.len() > 100 {
             return Err(GenesisError::TooManyReplicas(self.replicas.len()));
         }
-        if self.clients.len() > self.parameters.max_clients {
-            return Err(GenesisError::TooManyClients { found: self.clients.len(), limit: self.parameters.max_clients });
+        let found = self.clients.len().saturating_add(self.operators.len());
+        if found > self.parameters.max_clients {
+            return Err(GenesisError::TooManyClients { found, limit: self.parameters.max_clients });
         }
         let replicas = self.replicas.iter().flat_map(|entry| [entry.signing_key, entry.transport_key]);
-        let clients = self.clients.iter().flat_map(|entry| [entry.signing_key.0, entry.transport_key]);
+        let clients = self.clients.iter().chain(&self.operators);
+        let clients = clients.flat_map(|entry| [entry.signing_key.0, entry.transport_key]);
         let mut seen = BTreeSet::new();
-        for key in replicas.chain(clients).chain(self.operators.iter().copied()) {
+        for key in replicas.chain(clients) {
             key.check().map_err(|_| GenesisError::BadKey(key))?;
             if !seen.insert(key) {
                 return Err(GenesisError::DuplicateKey(key));

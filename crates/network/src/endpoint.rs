@@ -193,6 +193,11 @@ impl Endpoint {
         }
     }
 
+    /// Closes all connections with a peer, for a reason that the peer is told.
+    pub fn close_all(&self, peer: &PublicKey, reason: &str) {
+        self.shared.table.of_peer(peer).iter().for_each(|link| link.close(Fault::Closed(reason.to_owned())));
+    }
+
     /// The peers of this class with a connection that is up, in the order of their keys.
     pub fn connected(&self, class: Class) -> Vec<PublicKey> {
         self.shared.table.peers(class)

@@ -49,6 +49,7 @@ impl<S: Service> ExecutorThread<S> {
     /// Runs until it is told to stop or the core is gone.
     pub fn run(mut self) -> Result<(), ExecutionError> {
         let mut cpu = CpuClock::start();
+        self.postman.authorise(self.execution.authorised());
         loop {
             match self.next() {
                 Ok(ForExecutor::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -152,6 +153,7 @@ impl<S: Service> ExecutorThread<S> {
     fn effect(&mut self, effect: ExecutionEffect) {
         match effect {
             ExecutionEffect::Reply(replies) => self.postman.reply(replies),
+            ExecutionEffect::Authorise(clients) => self.postman.authorise(clients),
             ExecutionEffect::Send(to, message) => self.postman.send(to, message),
             ExecutionEffect::Tell(told) => {
                 if let FromExecutor::Installed { sequence, fetched_bytes, .. } = &told {

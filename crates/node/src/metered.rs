@@ -39,6 +39,10 @@ impl<S: Service> Service for Metered<S> {
         self.service.execute(context, operation)
     }
 
+    fn is_read(&self, operation: &[u8]) -> bool {
+        self.service.is_read(operation)
+    }
+
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.began.mark();
         self.service.snapshot()

@@ -3,11 +3,11 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use pbft_crypto::PublicKey;
 use pbft_message::{ClientId, Genesis, Message, ReplicaId, ReplicaMessage, Reply, VerifiedMessage, codec};
-use pbft_network::{ConnectionId, Endpoint, Lane};
+use pbft_network::{Class, ConnectionId, Directory, Endpoint, Lane};
 use pbft_protocol::{Outbound, Outgoing, Traffic};
 use pbft_storage::fail_point;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Sends messages, from any thread, without ever waiting: what a peer's queue has no room for is dropped and counted by
 /// the network, and asked for again (R23).
@@ -18,7 +18,9 @@ struct Inner {
     endpoint: Endpoint,
     clock: Clock,
     others: BTreeMap<ReplicaId, PublicKey>,
-    clients: BTreeMap<ClientId, PublicKey>,
+    replicas: Vec<PublicKey>,
+    clients: RwLock<BTreeMap<ClientId, PublicKey>>,
+    directory: Directory,
     outbound: Option<Mutex<Outbound>>,
     shared: Arc<Shared>,
     /// How many bytes of replies share a frame.
@@ -32,14 +34,37 @@ impl Postman {
         own: ReplicaId,
         genesis: &Genesis,
         outbound: Option<Outbound>,
-        shared: Arc<Shared>,
+        (directory, shared): (Directory, Arc<Shared>),
     ) -> Self {
         let replicas = genesis.replica_ids().zip(&genesis.replicas).map(|(id, entry)| (id, entry.transport_key));
-        let clients = genesis.clients.iter().map(|entry| (entry.signing_key, entry.transport_key)).collect();
         let outbound = outbound.map(Mutex::new);
         let others = replicas.filter(|(id, _)| *id != own).collect();
+        let replicas = genesis.replicas.iter().map(|entry| entry.transport_key).collect();
         let reply_frame = genesis.service.max_result_bytes;
-        Self(Arc::new(Inner { endpoint, clock, others, clients, outbound, shared, reply_frame }))
+        Self(Arc::new(Inner {
+            endpoint,
+            clock,
+            others,
+            replicas,
+            clients: RwLock::default(),
+            directory,
+            outbound,
+            shared,
+            reply_frame,
+        }))
+    }
+
+    /// From now on these clients may connect and are answered, and no others (R8).
+    pub fn authorise(&self, clients: BTreeMap<ClientId, PublicKey>) {
+        let keys: BTreeSet<PublicKey> = clients.values().copied().collect();
+        let replicas = self.0.replicas.iter().map(|key| (*key, Class::Replica));
+        self.0.directory.replace(replicas.chain(keys.iter().map(|key| (*key, Class::Client))));
+        *self.0.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
+        for key in self.0.endpoint.connected(Class::Client) {
+            if !keys.contains(&key) {
+                self.0.endpoint.close_all(&key, "this client is no longer authorised");
+            }
+        }
     }
 
     pub fn broadcast(&self, message: Message) {
@@ -74,9 +99,10 @@ impl Postman {
             None => traffic.unchanged(),
         };
         for outgoing in leaving {
+            let client = if let Outgoing::Client(message) = &outgoing { self.client(message) } else { None };
             let (key, lane, frame) = match &outgoing {
                 Outgoing::Replica(to, message) => (self.0.others.get(to), lane(message), codec::encode(message)),
-                Outgoing::Client(message) => (self.client(message), Lane::Votes, codec::encode(message)),
+                Outgoing::Client(message) => (client.as_ref(), Lane::Votes, codec::encode(message)),
             };
             let Some(key) = key else { continue };
             match &outgoing {
@@ -92,13 +118,13 @@ impl Postman {
     }
 
     /// The client that replies or a refusal are for.
-    fn client(&self, message: &ReplicaMessage) -> Option<&PublicKey> {
+    fn client(&self, message: &ReplicaMessage) -> Option<PublicKey> {
         let client = match message {
             ReplicaMessage::Replies(replies) => replies.first()?.client,
             ReplicaMessage::Refused { client, .. } => *client,
             _ => return None,
         };
-        self.0.clients.get(&client)
+        self.0.clients.read().unwrap_or_else(PoisonError::into_inner).get(&client).copied()
     }
 
     /// Replies go to every connection of their client; those of one client share frames.

@@ -146,8 +146,9 @@ pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>,
     let mut queues: Vec<Queue> =
         [("intake_replicas", &channels.replicas), ("intake_clients", &channels.clients)].map(of_network).into();
     let greeter = Arc::new(ReplicaGreeter::new(home.config.replica, &home.genesis, shared.clone()));
-    let endpoint = Endpoint::bind(settings(&home), directory(&home.genesis), greeter, channels)?;
-    let postman = Postman::new(endpoint.clone(), clock, home.config.replica, &home.genesis, outbound, shared.clone());
+    let directory = directory(&home.genesis);
+    let endpoint = Endpoint::bind(settings(&home), directory.clone(), greeter, channels)?;
+    let postman = Postman::new(endpoint.clone(), clock, home.config.replica, &home.genesis, outbound, (directory, shared.clone()));
     let common = Common { authenticator, pool, clock, shared, instruments: instruments.clone(), postman };
     let threads = crate::threads::start(&home, (recovered, hashing), common, (from_replicas, from_clients), &mut queues)?;
     let _dials = dial_others(&home, &endpoint)?;
@@ -230,10 +231,10 @@ fn settings(home: &Home) -> Settings {
     settings
 }
 
+/// The replicas. Who the clients are, the state says, and the executor tells (R8).
 fn directory(genesis: &Genesis) -> Directory {
     let replicas = genesis.replicas.iter().map(|entry| (entry.transport_key, Class::Replica));
-    let clients = genesis.clients.iter().map(|entry| (entry.transport_key, Class::Client));
-    Directory::new(replicas.chain(clients))
+    Directory::new(replicas)
 }
 
 /// Named `pbft-verify-N`, one thread a core.

@@ -57,6 +57,12 @@ pub trait Service: Send + 'static {
     /// Runs one operation and returns its result, in at most `context.max_result_bytes` bytes.
     fn execute(&mut self, context: &Context, operation: &[u8]) -> Vec<u8>;
 
+    /// Whether an operation changes nothing, whatever the state is: clients that may only read are refused all others.
+    /// The default trusts none.
+    fn is_read(&self, _operation: &[u8]) -> bool {
+        false
+    }
+
     /// The state as it is now, frozen: execution goes on while it is read. Should be cheap: share, do not copy.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
 

@@ -1,5 +1,5 @@
 use crate::serving::Serving;
-use pbft_crypto::Digest;
+use pbft_crypto::{Digest, PublicKey};
 use pbft_message::{
     ClientId, FetchState, Message, ReplicaId, Reply, RequestState, SequenceNumber, StableCertificate, StateReply, Timestamp,
     Verified, View,
@@ -61,6 +61,13 @@ pub enum FromExecutor {
         /// The digest for a CHECKPOINT.
         checkpoint: Option<Digest>,
     },
+    /// An operator may have changed who is authorised.
+    Clients {
+        /// With which number.
+        sequence: SequenceNumber,
+        /// The authorised clients, and what is marked as executed.
+        windows: BTreeMap<ClientId, RequestWindow>,
+    },
     /// A fetched state is installed.
     Installed {
         /// Its number.
@@ -87,6 +94,7 @@ impl FromExecutor {
     pub fn tell(self, replica: &mut Replica, now: Now) {
         match self {
             Self::Executed { sequence, checkpoint } => replica.handle_executed(now, sequence, checkpoint),
+            Self::Clients { sequence, windows } => replica.handle_clients(now, sequence, windows),
             Self::Installed { sequence, windows, .. } => replica.handle_installed(now, sequence, windows),
             Self::Diverged(sequence) => replica.handle_diverged(now, sequence),
             Self::TransferFailed => replica.handle_transfer_failed(now),
@@ -117,6 +125,8 @@ pub enum ExecutionEffect {
     Send(ReplicaId, Message),
     /// To the core.
     Tell(FromExecutor),
+    /// From now on these clients may connect, and nobody else but replicas.
+    Authorise(BTreeMap<ClientId, PublicKey>),
     /// A stable state that may be saved; one that was just installed must be, because replay cannot reach it.
     Save {
         /// The state.
@@ -185,8 +195,11 @@ impl<S: Service, D: Disk> Execution<S, D> {
                 let executed = self.executor.execute(&ordered)?;
                 let told = FromExecutor::Executed { sequence: executed.sequence, checkpoint: executed.checkpoint };
                 let diverged = executed.checkpoint.map(|_| self.diverged(executed.sequence));
+                let clients = self.executor.clients_changed().then(|| self.clients(executed.sequence));
+                // Whoever is answered that a client is authorised, finds it so.
                 let effects = [ExecutionEffect::Reply(executed.replies), ExecutionEffect::Tell(told)];
-                effects.into_iter().chain(diverged.into_iter().flatten()).collect()
+                let effects = clients.into_iter().flatten().chain(effects);
+                effects.chain(diverged.into_iter().flatten()).collect()
             }
             Order::Stable(certificate) => {
                 let sequence = certificate.sequence;
@@ -261,6 +274,16 @@ impl<S: Service, D: Disk> Execution<S, D> {
     /// The last executed number.
     pub const fn executed(&self) -> SequenceNumber {
         self.executor.executed()
+    }
+
+    fn clients(&self, sequence: SequenceNumber) -> [ExecutionEffect; 2] {
+        let told = FromExecutor::Clients { sequence, windows: self.executor.windows() };
+        [ExecutionEffect::Authorise(self.executor.authorised()), ExecutionEffect::Tell(told)]
+    }
+
+    /// Who is authorised, each with what authenticates its connections.
+    pub fn authorised(&self) -> BTreeMap<ClientId, PublicKey> {
+        self.executor.authorised()
     }
 
     fn start_transfer(&mut self, now: Duration, target: Verified<StableCertificate>) -> Result<(), ExecutionError> {
@@ -346,7 +369,8 @@ impl<S: Service, D: Disk> Execution<S, D> {
             Err(error) => return Err(ExecutionError::Install(error)),
         }
         let told = FromExecutor::Installed { sequence, windows: self.executor.windows(), fetched_bytes: self.fetched_bytes };
-        Ok(std::iter::once(ExecutionEffect::Tell(told)).chain(self.save(sequence, true)).collect())
+        let effects = [ExecutionEffect::Authorise(self.executor.authorised()), ExecutionEffect::Tell(told)];
+        Ok(effects.into_iter().chain(self.save(sequence, true)).collect())
     }
 }
 

@@ -451,6 +451,8 @@ impl World {
                     }
                 }
             }
+            // The simulated network knows no keys.
+            ExecutionEffect::Authorise(_) => {}
             ExecutionEffect::Send(to, message) => self.send(process, to, message),
             ExecutionEffect::Tell(told) => {
                 match &told {
@@ -538,6 +540,7 @@ fn describe(told: &FromExecutor) -> String {
         FromExecutor::Executed { sequence, checkpoint } => {
             format!("executed {sequence}{}", checkpoint.map_or_else(String::new, |digest| format!(", state {}", digest.short())))
         }
+        FromExecutor::Clients { sequence, .. } => format!("the clients that {sequence} authorised"),
         FromExecutor::Installed { sequence, .. } => format!("installed the state at {sequence}"),
         FromExecutor::TransferFailed => "a fetched state that is of no use".to_owned(),
         FromExecutor::TransferStalled => "nobody who serves the state".to_owned(),

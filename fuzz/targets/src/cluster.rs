@@ -44,7 +44,7 @@ fn genesis() -> Genesis {
         parameters: Parameters { checkpoint_interval: CHECKPOINT_INTERVAL, log_window: LOG_WINDOW, ..Parameters::default() },
         service: ServiceParameters::default(),
         replicas: (0..4).map(replica).collect(),
-        operators: vec![key(400).public()],
+        operators: vec![ClientEntry { signing_key: ClientId(key(400).public()), transport_key: key(401).public() }],
         clients: (0..3).map(client).collect(),
     }
 }

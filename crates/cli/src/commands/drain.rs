@@ -58,7 +58,7 @@ impl Drain {
         let Some(pid) = holder()? else { return Ok((Answer { ok: false, replica, pid: None }, ExitCode::No)) };
         terminate(pid)?;
         let began = Instant::now();
-        while holder()? == Some(pid) {
+        while matches!(holder(), Ok(Some(held)) if held == pid) {
             if began.elapsed() >= self.timeout {
                 let message =
                     format!("replica {replica} (process {pid}) has not stopped after {:?}: look at its log", self.timeout);

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod client;
 mod data;
 pub mod demo;
 pub mod devnet;

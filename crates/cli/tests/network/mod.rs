@@ -89,6 +89,16 @@ impl Network {
         child.wait().expect("it ends");
     }
 
+    /// Ends a replica as a power cut would, if it runs, and starts it again.
+    pub fn restart(&mut self, replica: usize) {
+        let child = &mut self.replicas[replica];
+        // Both fail only if it is gone already.
+        let _ = child.kill();
+        let _ = child.wait();
+        let number = u32::try_from(replica).expect("a replica's number");
+        self.replicas[replica] = start(&self.folder.path().join("net"), number, None);
+    }
+
     pub fn client(&self) -> PathBuf {
         self.folder.path().join("net/client-0")
     }

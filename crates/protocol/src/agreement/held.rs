@@ -74,7 +74,7 @@ impl Replica {
             // Of the log, of what is committed and served, and of what view-changes and new-views name.
             wanted_bodies: window.saturating_mul(replicas.saturating_add(6)),
             // The primary keeps a place for each client.
-            requests: limits.pending_requests.saturating_add(genesis.clients.len()),
+            requests: limits.pending_requests.saturating_add(self.requests.clients()),
             checkpoints: checkpoints.saturating_add(1).saturating_mul(replicas),
             view_changes: replicas,
             evidence: replicas.saturating_mul(accuse::MOST_PER_REPLICA),

@@ -279,6 +279,13 @@ impl Replica {
         self.dispatch();
     }
 
+    /// With this number an operator may have changed who is authorised (R8).
+    pub fn handle_clients(&mut self, now: Now, sequence: SequenceNumber, windows: BTreeMap<ClientId, RequestWindow>) {
+        self.now = now;
+        self.requests.restore(windows, now.monotonic);
+        self.mark_ordered_above(sequence);
+    }
+
     /// The executor could not get the state asked for; another attempt follows when it is due.
     pub fn handle_transfer_failed(&mut self, now: Now) {
         self.now = now;

@@ -75,7 +75,8 @@ impl Requests {
 
     pub fn new(genesis: &Genesis, count: usize, bytes: usize) -> Self {
         let per_client = genesis.parameters.requests_in_flight;
-        let windows = genesis.clients.iter().map(|client| (client.signing_key, RequestWindow::new(per_client))).collect();
+        let clients = genesis.clients.iter().chain(&genesis.operators);
+        let windows = clients.map(|client| (client.signing_key, RequestWindow::new(per_client))).collect();
         Self {
             windows,
             waiting: BTreeMap::new(),
@@ -91,6 +92,11 @@ impl Requests {
     /// How many bytes wait to be ordered.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many clients are authorised.
+    pub fn clients(&self) -> usize {
+        self.windows.len()
     }
 
     /// How long requests waited (R18).

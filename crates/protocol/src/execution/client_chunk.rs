@@ -1,12 +1,12 @@
 //! The canonical bytes of one bucket of the client table.
 //!
 //! A chunk is a list of frames, each an encoded value after its length (u64, little-endian): per client one frame with
-//! the client and the number of its requests, then one frame per request. Framed one by one, because a bucket may
+//! the client, its standing and the number of its requests, then one frame per request. Framed one by one, because a bucket may
 //! outgrow what the codec decodes as one value.
 
-use super::client_table::{Bucket, CLIENT_CHUNKS, Remembered, Requests, bucket_of};
+use super::client_table::{Bucket, CLIENT_CHUNKS, Entry, Remembered, Requests, bucket_of};
 use pbft_message::codec::{self, DecodeError};
-use pbft_message::{ClientId, Timestamp};
+use pbft_message::{ClientId, Standing, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
@@ -59,8 +59,8 @@ pub enum ClientTableError {
 
 pub(super) fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
     let mut chunk = Vec::new();
-    for (client, requests) in bucket {
-        push_frame(&mut chunk, &(client, requests.len() as u64));
+    for (client, Entry { standing, requests }) in bucket {
+        push_frame(&mut chunk, &(client, standing, requests.len() as u64));
         for request in requests.iter() {
             push_frame(&mut chunk, &request);
         }
@@ -71,7 +71,7 @@ pub(super) fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
 pub(super) fn decode_bucket(chunk: u32, mut bytes: &[u8], limit: usize) -> Result<Bucket, ClientTableError> {
     let mut bucket = Bucket::new();
     while !bytes.is_empty() {
-        let (client, count): (ClientId, u64) = take_frame(chunk, &mut bytes)?;
+        let (client, standing, count): (ClientId, Standing, u64) = take_frame(chunk, &mut bytes)?;
         if bucket_of(client) != chunk {
             return Err(ClientTableError::WrongChunk { chunk, client });
         }
@@ -89,7 +89,7 @@ pub(super) fn decode_bucket(chunk: u32, mut bytes: &[u8], limit: usize) -> Resul
             }
             requests.insert(timestamp, remembered);
         }
-        bucket.insert(client, Arc::new(requests));
+        bucket.insert(client, Entry { standing, requests: Arc::new(requests) });
     }
     Ok(bucket)
 }

@@ -3,7 +3,9 @@ use super::client_chunk::{ClientTableError, decode_bucket, encode_bucket};
 use super::window::{RequestWindow, is_too_old};
 use crate::service::Snapshot;
 use pbft_crypto::Digest;
-use pbft_message::{Blob, ClientId, Genesis, Outcome, RequestRefusal, RequestState, SequenceNumber, Timestamp};
+use pbft_message::{
+    Blob, ClientEntry, ClientId, ClientRole, Genesis, Outcome, RequestRefusal, RequestState, SequenceNumber, Standing, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +17,14 @@ pub const CLIENT_CHUNKS: u32 = 1024;
 const RESULT_OVERHEAD: usize = 32;
 
 pub(super) type Requests = BTreeMap<Timestamp, Remembered>;
-pub(super) type Bucket = BTreeMap<ClientId, Arc<Requests>>;
+pub(super) type Bucket = BTreeMap<ClientId, Entry>;
+
+/// What is known of a client.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub standing: Standing,
+    pub requests: Arc<Requests>,
+}
 
 /// Who is authorised, and the W highest executed timestamps of each client (R8). Replicated state: it knows no view and no
 /// replica, and equal histories give equal bytes.
@@ -75,16 +84,24 @@ impl Remembered {
     }
 }
 
+impl Entry {
+    const fn is_authorised(&self) -> bool {
+        !matches!(self.standing, Standing::Revoked)
+    }
+}
+
 impl ClientTable {
     /// The table at genesis: its clients are authorised, none has executed anything.
     pub fn new(genesis: &Genesis) -> Self {
-        let mut buckets = vec![Bucket::new(); usize::try_from(CLIENT_CHUNKS).unwrap_or(usize::MAX)];
-        for entry in &genesis.clients {
-            if let Some(bucket) = position(entry.signing_key).and_then(|position| buckets.get_mut(position)) {
-                bucket.insert(entry.signing_key, Arc::default());
-            }
+        let mut table = Self::of_buckets(genesis, vec![Bucket::new(); usize::try_from(CLIENT_CHUNKS).unwrap_or(usize::MAX)]);
+        for ClientEntry { signing_key, transport_key } in &genesis.clients {
+            table.put(*signing_key, Standing::Client { transport_key: *transport_key, role: ClientRole::Write });
         }
-        Self::of_buckets(genesis, buckets)
+        for ClientEntry { signing_key, transport_key } in &genesis.operators {
+            table.put(*signing_key, Standing::Operator { transport_key: *transport_key });
+        }
+        table.changed.clear();
+        table
     }
 
     /// The table that these chunks are.
@@ -102,7 +119,7 @@ impl ClientTable {
         let mut cached_bytes: usize = 0;
         let clients = buckets.iter().flatten();
         for (client, timestamp, remembered) in
-            clients.flat_map(|(client, requests)| requests.iter().map(move |(timestamp, entry)| (*client, *timestamp, entry)))
+            clients.flat_map(|(client, entry)| entry.requests.iter().map(move |(timestamp, entry)| (*client, *timestamp, entry)))
         {
             if let Some(results) = &remembered.results {
                 let bytes = size_of_results(results);
@@ -187,7 +204,10 @@ impl ClientTable {
             requests.keys().for_each(|timestamp| window.insert(*timestamp));
             window
         };
-        self.buckets.iter().flat_map(|bucket| bucket.iter()).map(|(client, requests)| (*client, window(requests))).collect()
+        self.entries()
+            .filter(|(_, entry)| entry.is_authorised())
+            .map(|(client, entry)| (*client, window(&entry.requests)))
+            .collect()
     }
 
     /// The table as it is now, frozen.
@@ -205,8 +225,46 @@ impl ClientTable {
         is_too_old(timestamp, requests.len(), lowest, self.requests_in_flight)
     }
 
+    /// What is known of a key.
+    pub(super) fn standing(&self, client: ClientId) -> Option<Standing> {
+        self.entry(client).map(|entry| entry.standing)
+    }
+
+    /// All keys, bucket by bucket.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&ClientId, &Entry)> {
+        self.buckets.iter().flat_map(|bucket| bucket.iter())
+    }
+
+    /// The keys that come after this one, or all.
+    pub(super) fn entries_after(&self, after: Option<ClientId>) -> impl Iterator<Item = (&ClientId, &Entry)> {
+        let first = after.and_then(position).unwrap_or(0);
+        let is_after = move |client: &ClientId| after.is_none_or(|after| position(*client) > position(after) || *client > after);
+        self.buckets.iter().skip(first).flat_map(|bucket| bucket.iter()).filter(move |(client, _)| is_after(client))
+    }
+
+    /// A key gets a standing, and has executed nothing.
+    pub(super) fn put(&mut self, client: ClientId, standing: Standing) {
+        if let Some(bucket) = position(client).and_then(|position| self.buckets.get_mut(position)) {
+            Arc::make_mut(bucket).insert(client, Entry { standing, requests: Arc::default() });
+            self.changed.insert(bucket_of(client));
+        }
+    }
+
+    /// A client is no more: what it executed need not be remembered, since nothing of it ever runs again.
+    pub(super) fn revoke(&mut self, client: ClientId) {
+        let places: Vec<_> = self.requests(client).into_iter().flatten().map(|(_, remembered)| remembered.place()).collect();
+        for cached in places.into_iter().filter_map(|place| self.cached.remove(&place)).collect::<Vec<_>>() {
+            self.cached_bytes = self.cached_bytes.saturating_sub(cached.bytes);
+        }
+        self.put(client, Standing::Revoked);
+    }
+
+    fn entry(&self, client: ClientId) -> Option<&Entry> {
+        self.buckets.get(position(client)?)?.get(&client)
+    }
+
     fn requests(&self, client: ClientId) -> Option<&Requests> {
-        Some(self.buckets.get(position(client)?)?.get(&client)?)
+        self.entry(client).filter(|entry| entry.is_authorised()).map(|entry| &*entry.requests)
     }
 
     /// A client's requests for changing: copies what a frozen table shares.
@@ -214,7 +272,7 @@ impl ClientTable {
         self.requests(client)?;
         let bucket = self.buckets.get_mut(position(client)?)?;
         self.changed.insert(bucket_of(client));
-        Arc::make_mut(bucket).get_mut(&client).map(Arc::make_mut)
+        Arc::make_mut(bucket).get_mut(&client).map(|entry| Arc::make_mut(&mut entry.requests))
     }
 }
 

@@ -3,14 +3,15 @@ use super::client_chunk::ClientTableError;
 use super::client_table::{ClientTable, Decision, Remembered, size_of_results};
 use super::frozen::FrozenState;
 use super::installed::{InstalledState, Part};
+use super::membership;
 use super::merkle::MerkleTree;
 use super::server::Server;
 use super::window::RequestWindow;
 use crate::service::{Context, RestoreError, Service, Snapshot};
-use pbft_crypto::Digest;
+use pbft_crypto::{Digest, PublicKey};
 use pbft_message::{
-    Batch, Blob, CheckpointState, ClientId, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request, RequestState,
-    SequenceNumber, Signed, StableCertificate, StateReply, Timestamp, Verified, View,
+    Batch, Blob, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request,
+    RequestRefusal, RequestState, SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Executor<S> {
     /// The service's chunks that changed lately and are not hashed yet.
     warm: BTreeSet<u32>,
     clients: ClientTable,
+    /// Whether an operator's request ran since this was last asked.
+    clients_changed: bool,
     clients_tree: MerkleTree,
     executed: SequenceNumber,
     /// The last time that an application may have read (R3).
@@ -141,6 +144,7 @@ impl<S: Service> Executor<S> {
             service_tree,
             warm: BTreeSet::new(),
             clients,
+            clients_changed: false,
             clients_tree,
             executed,
             time: 0,
@@ -194,6 +198,7 @@ impl<S: Service> Executor<S> {
         let (sequence, outcome) = match self.clients.decide(request.client, request.timestamp, &digest) {
             Decision::Remembered(remembered) => (remembered.sequence, remembered.outcome()),
             Decision::Refused(refusal) => (ordered.sequence, Outcome::Refused(refusal)),
+            Decision::Execute if !self.may_run(request) => (ordered.sequence, Outcome::Refused(RequestRefusal::ReadOnly)),
             Decision::Execute => {
                 let results = self.run(ordered.sequence, request);
                 let results_kept = Some(results.clone());
@@ -206,14 +211,36 @@ impl<S: Service> Executor<S> {
         Reply { epoch: self.domain.epoch, view: ordered.view, client, timestamp, request: digest, sequence, outcome }
     }
 
-    /// The operations' results; together they keep to the service's limit.
+    /// Whether the client's role allows all operations of a request (R8).
+    fn may_run(&self, request: &Request) -> bool {
+        let reads = matches!(self.clients.standing(request.client), Some(Standing::Client { role: ClientRole::Read, .. }));
+        !reads || request.operations.iter().all(|operation| self.service.is_read(operation))
+    }
+
+    /// The operations' results; together they keep to the service's limit. An operator's are about clients.
     fn run(&mut self, sequence: SequenceNumber, request: &Request) -> Vec<Blob> {
+        if matches!(self.clients.standing(request.client), Some(Standing::Operator { .. })) {
+            return self.run_membership(request);
+        }
         let mut room = self.genesis.service.max_result_bytes;
         let mut results = Vec::with_capacity(request.operations.len());
         for operation in &request.operations {
             let context = Context { client: request.client, time: self.time, sequence, max_result_bytes: room };
             let mut result = self.service.execute(&context, operation);
             // A service that breaks its word does so everywhere alike: cutting keeps the replicas equal.
+            result.truncate(room);
+            room = room.saturating_sub(result.len());
+            results.push(Blob::from(result));
+        }
+        results
+    }
+
+    fn run_membership(&mut self, request: &Request) -> Vec<Blob> {
+        self.clients_changed = true;
+        let mut room = self.genesis.service.max_result_bytes;
+        let mut results = Vec::with_capacity(request.operations.len());
+        for operation in &request.operations {
+            let mut result = membership::run(&mut self.clients, &self.genesis, operation, room).encode();
             result.truncate(room);
             room = room.saturating_sub(result.len());
             results.push(Blob::from(result));
@@ -296,6 +323,16 @@ impl<S: Service> Executor<S> {
     /// The executed timestamps of every authorised client, for agreement's mirror of R8.
     pub fn windows(&self) -> BTreeMap<ClientId, RequestWindow> {
         self.clients.windows()
+    }
+
+    /// Whether other clients may be authorised than when this was last asked.
+    pub const fn clients_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.clients_changed, false)
+    }
+
+    /// Who is authorised, each with what authenticates its connections.
+    pub fn authorised(&self) -> BTreeMap<ClientId, PublicKey> {
+        self.clients.entries().filter_map(|(client, entry)| Some((*client, entry.standing.transport_key()?))).collect()
     }
 
     /// The reply to a request that was executed, from the client table [paper, R2].

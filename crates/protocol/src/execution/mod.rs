@@ -14,6 +14,7 @@ mod client_table;
 mod executor;
 mod frozen;
 mod installed;
+mod membership;
 mod merkle;
 mod poison;
 mod server;

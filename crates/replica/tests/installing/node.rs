@@ -205,7 +205,7 @@ impl Node {
                 }
                 ExecutionEffect::Poisoned { peer, what } => panic!("{peer} is no poisoner: {what}"),
                 ExecutionEffect::Diverged { .. } => panic!("the state is the certified one"),
-                ExecutionEffect::Send(..) | ExecutionEffect::Reply(_) => {}
+                ExecutionEffect::Send(..) | ExecutionEffect::Reply(_) | ExecutionEffect::Authorise(_) => {}
             }
         }
         Ok(())

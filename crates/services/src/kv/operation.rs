@@ -147,6 +147,15 @@ impl Operation {
         Self::CompareAndSwap { key: key.as_ref().into(), expected, value: value.as_ref().into() }
     }
 
+    /// Whether it changes nothing, whatever it finds.
+    pub fn is_read(&self) -> bool {
+        match self {
+            Self::Step(step) => step.is_read(),
+            Self::CompareAndSwap { .. } => false,
+            Self::Transaction { success, failure, .. } => success.iter().chain(failure).all(Step::is_read),
+        }
+    }
+
     /// The canonical bytes, to be sent in a request.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
@@ -172,6 +181,11 @@ impl Step {
     /// Deletes one key.
     pub fn delete(key: impl AsRef<[u8]>) -> Self {
         Self::Delete { key: key.as_ref().into() }
+    }
+
+    /// Whether it changes nothing.
+    pub const fn is_read(&self) -> bool {
+        matches!(self, Self::Get { .. } | Self::Range { .. })
     }
 
     /// Reads at most `limit` keys (0: as many as may be) from `start` to `end`.

@@ -97,6 +97,10 @@ impl Service for KeyValueStore {
         if bytes.len() > context.max_result_bytes { Vec::new() } else { bytes }
     }
 
+    fn is_read(&self, operation: &[u8]) -> bool {
+        Operation::decode(operation).is_ok_and(|operation| operation.is_read())
+    }
+
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         Arc::new(FrozenStore { header: self.header(), buckets: self.buckets.clone() })
     }

@@ -61,12 +61,13 @@ impl FileDisk {
         let handle = File::open(directory).map_err(io_error)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(io_error)?;
         taken(lock.try_lock(), directory)?;
-        lock.set_len(0).and_then(|()| (&lock).write_all(std::process::id().to_string().as_bytes())).map_err(io_error)?;
+        // For `holder` alone: a full disk must not keep a replica from starting.
+        let _ = lock.set_len(0).and_then(|()| (&lock).write_all(std::process::id().to_string().as_bytes()));
         let locked = Locked { path: directory.to_owned(), handle, _lock: Some(lock), writable: true };
         Ok(Self::new(locked))
     }
 
-    /// The process that has a directory open to write; none if no process has.
+    /// The process that has a directory open to write; none if no process has. `Locked` if it is not known which.
     pub fn holder(directory: &Path) -> Result<Option<u32>, LockError> {
         let io_error = |source| LockError::Io { directory: directory.to_owned(), source };
         let mut lock = File::open(directory.join(LOCK)).map_err(io_error)?;
@@ -77,8 +78,7 @@ impl FileDisk {
         }
         let mut process = String::new();
         lock.read_to_string(&mut process).map_err(io_error)?;
-        // Not yet written by one that has just begun.
-        Ok(process.parse().ok())
+        process.parse().map(Some).map_err(|_| LockError::Locked { directory: directory.to_owned() })
     }
 
     /// Opens an existing directory to read what is in it; writing fails. Changes nothing, and keeps others from writing

@@ -31,7 +31,7 @@ enum Who {
     /// Replicas are numbered from 0 in the order in which they are added.
     Replica,
     Client,
-    /// Only its signing key is used.
+    /// Authorises and revokes clients: `pbft client`.
     Operator,
 }
 
@@ -48,9 +48,9 @@ pub struct Finalise {
 /// What `pbft keygen` prints.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PublicKeys {
-    signing_key: PublicKey,
-    transport_key: PublicKey,
+pub struct PublicKeys {
+    pub signing_key: PublicKey,
+    pub transport_key: PublicKey,
 }
 
 #[derive(Serialize)]
@@ -79,17 +79,18 @@ impl Add {
                 return Err(failed(format!("the key {key} is in {} already", self.draft.display())));
             }
         }
+        let client = || ClientEntry { signing_key: ClientId(keys.signing_key), transport_key: keys.transport_key };
         let number = match self.who {
             Who::Replica => {
                 draft.replicas.push(ReplicaEntry { signing_key: keys.signing_key, transport_key: keys.transport_key });
                 draft.replicas.len()
             }
             Who::Client => {
-                draft.clients.push(ClientEntry { signing_key: ClientId(keys.signing_key), transport_key: keys.transport_key });
+                draft.clients.push(client());
                 draft.clients.len()
             }
             Who::Operator => {
-                draft.operators.push(keys.signing_key);
+                draft.operators.push(client());
                 draft.operators.len()
             }
         };
@@ -136,8 +137,8 @@ fn empty() -> Genesis {
 
 fn holds(genesis: &Genesis, key: PublicKey) -> bool {
     let replicas = genesis.replicas.iter().flat_map(|entry| [entry.signing_key, entry.transport_key]);
-    let clients = genesis.clients.iter().flat_map(|entry| [entry.signing_key.0, entry.transport_key]);
-    replicas.chain(clients).chain(genesis.operators.iter().copied()).any(|other| other == key)
+    let clients = genesis.clients.iter().chain(&genesis.operators).flat_map(|entry| [entry.signing_key.0, entry.transport_key]);
+    replicas.chain(clients).any(|other| other == key)
 }
 
 fn text(genesis: &Genesis) -> Result<String, Failure> {

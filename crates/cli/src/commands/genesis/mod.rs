@@ -2,6 +2,8 @@
 
 mod ceremony;
 
+pub use ceremony::PublicKeys;
+
 use crate::client_home::read_genesis;
 use crate::failure::Failure;
 use crate::output::{FormatOption, print_table, print_text};
@@ -70,7 +72,7 @@ struct Answer {
     service: String,
     replicas: Vec<Keys>,
     clients: Vec<Keys>,
-    operators: Vec<PublicKey>,
+    operators: Vec<Keys>,
 }
 
 #[derive(Serialize)]
@@ -118,7 +120,7 @@ impl From<&Genesis> for Answer {
             service: genesis.service.name.clone(),
             replicas: (0..).zip(&genesis.replicas).map(replica).collect(),
             clients: genesis.clients.iter().map(client).collect(),
-            operators: genesis.operators.clone(),
+            operators: genesis.operators.iter().map(client).collect(),
         }
     }
 }
@@ -151,10 +153,8 @@ fn print(answer: &Answer) {
     let replicas = answer.replicas.iter().map(|keys| (format!("replica {}", keys.replica.unwrap_or_default()), keys));
     let clients = answer.clients.iter().enumerate().map(|(number, keys)| (format!("client {number}"), keys));
     let row = |(who, keys): (String, &Keys)| [who, keys.signing_fingerprint.clone(), keys.transport_fingerprint.clone()];
-    print_table(&["who", "signing key", "transport key"], replicas.chain(clients).map(row));
-    for operator in &answer.operators {
-        print_text(&format!("operator    {}", fingerprint(*operator)));
-    }
+    let operators = answer.operators.iter().enumerate().map(|(number, keys)| (format!("operator {number}"), keys));
+    print_table(&["who", "signing key", "transport key"], replicas.chain(clients).chain(operators).map(row));
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod client_table;
 mod execution;
+mod membership;
 mod merkle;
 mod saved;
 mod serving;

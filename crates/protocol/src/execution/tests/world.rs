@@ -77,6 +77,10 @@ impl Service for Map {
         }
     }
 
+    fn is_read(&self, operation: &[u8]) -> bool {
+        operation == b"time"
+    }
+
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         Arc::new(FrozenMap(self.0.clone()))
     }

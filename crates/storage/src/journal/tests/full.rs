@@ -75,7 +75,8 @@ fn r15_a_full_file_system_is_told_from_a_broken_one_and_survived() {
     let mut journal = Journal::create(FileDisk::open(path).unwrap(), &identity, &SECRET, 256 << 10).unwrap();
     let mut snapshots = crate::Snapshots::open(journal.disk.share(), &identity).unwrap();
     let filler = path.join("filler");
-    std::fs::write(&filler, vec![1; 512 << 10]).unwrap();
+    // Room for two segments and the lock.
+    std::fs::write(&filler, vec![1; 500 << 10]).unwrap();
     let group = vec![vec![7; 20_000]];
     let mut commits = 0;
     while !is_full(journal.commit(&group)) {

@@ -1,0 +1,169 @@
+use super::world::*;
+use crate::execution::*;
+use pbft_message::*;
+
+/// Its keys are in the genesis as an operator's.
+const OPERATOR: u64 = 10;
+/// Its keys are not in the genesis.
+const NEWCOMER: u64 = 11;
+
+fn entry(number: u64) -> ClientEntry {
+    ClientEntry { signing_key: client(number), transport_key: key(1001 + 2 * number).public() }
+}
+
+fn world() -> World {
+    World::with(|genesis| {
+        genesis.operators = vec![entry(OPERATOR)];
+        genesis.service.max_result_bytes = 1024;
+        genesis.parameters.max_clients = 6;
+    })
+}
+
+fn add(number: u64, role: ClientRole) -> MembershipOperation {
+    MembershipOperation::Add { client: entry(number), role }
+}
+
+fn revoke(number: u64) -> MembershipOperation {
+    MembershipOperation::Revoke { client: client(number) }
+}
+
+/// A batch of one request of the operator.
+fn order(world: &mut World, operation: &MembershipOperation) -> MembershipResult {
+    let timestamp = Timestamp(world.executor.executed().next().0);
+    let request = Request { client: client(OPERATOR), timestamp, operations: vec![operation.encode().into()] };
+    let signed = sign_request(request, &domain(&world.genesis), &key(1000 + 2 * OPERATOR));
+    let Outcome::Executed(results) = &world.batch(vec![signed]).replies[0].outcome else { panic!("not executed") };
+    MembershipResult::decode(&results[0]).unwrap()
+}
+
+fn refused(error: MembershipError) -> MembershipResult {
+    MembershipResult::Refused(error)
+}
+
+fn outcome(world: &mut World, number: u64, operation: &str) -> Outcome {
+    let timestamp = world.executor.executed().next().0;
+    let request = world.request(number, timestamp, &[operation]);
+    world.batch(vec![request]).replies[0].outcome.clone()
+}
+
+#[test]
+fn r08_a_client_is_served_from_the_request_after_its_addition_and_never_after_its_revocation() {
+    let mut world = world();
+    let unknown = Outcome::Refused(RequestRefusal::UnknownClient);
+    assert_eq!(outcome(&mut world, NEWCOMER, "set a 1"), unknown);
+    assert!(!world.executor.clients_changed());
+    assert_eq!(order(&mut world, &add(NEWCOMER, ClientRole::Write)), MembershipResult::Done);
+    assert!(world.executor.clients_changed() && !world.executor.clients_changed());
+    assert!(world.executor.windows().contains_key(&client(NEWCOMER)));
+    assert_eq!(world.executor.authorised()[&client(NEWCOMER)], entry(NEWCOMER).transport_key);
+    let request = world.request(NEWCOMER, 40, &["append a x"]);
+    assert_eq!(world.batch(vec![request.clone()]).replies[0].outcome, executed(&["x"]));
+    assert_eq!(order(&mut world, &revoke(NEWCOMER)), MembershipResult::Done);
+    assert!(!world.executor.windows().contains_key(&client(NEWCOMER)));
+    assert!(!world.executor.authorised().contains_key(&client(NEWCOMER)));
+    assert_eq!(world.batch(vec![request]).replies[0].outcome, unknown, "not even what it asked before is answered");
+    assert_eq!(world.executor.request_state(client(NEWCOMER), Timestamp(40)), RequestState::UnknownClient);
+    assert_eq!(order(&mut world, &add(NEWCOMER, ClientRole::Write)), refused(MembershipError::Revoked(client(NEWCOMER))));
+    world.reach_checkpoint();
+    assert_eq!(world.value("a").as_deref(), Some("x"));
+}
+
+#[test]
+fn r08_a_client_that_may_only_read_has_no_effect() {
+    let mut world = world();
+    order(&mut world, &add(NEWCOMER, ClientRole::Read));
+    assert!(matches!(outcome(&mut world, NEWCOMER, "time"), Outcome::Executed(_)));
+    let read_only = Outcome::Refused(RequestRefusal::ReadOnly);
+    assert_eq!(outcome(&mut world, NEWCOMER, "set a 1"), read_only);
+    let request = world.request(NEWCOMER, 90, &["time", "set a 1"]);
+    assert_eq!(world.batch(vec![request]).replies[0].outcome, read_only, "one write is enough");
+    world.reach_checkpoint();
+    assert_eq!(world.value("a"), None);
+}
+
+#[test]
+fn r08_only_operators_change_who_is_authorised() {
+    let mut world = world();
+    let operation = add(NEWCOMER, ClientRole::Write).encode();
+    let request = Request { client: client(0), timestamp: Timestamp(1), operations: vec![operation.into()] };
+    let signed = sign_request(request, &domain(&world.genesis), &key(1000));
+    assert_eq!(world.batch(vec![signed]).replies[0].outcome, executed(&["what?"]), "for a client it is the service's");
+    assert!(!world.executor.clients_changed());
+    assert_eq!(outcome(&mut world, NEWCOMER, "time"), Outcome::Refused(RequestRefusal::UnknownClient));
+}
+
+#[test]
+fn r08_what_makes_no_sense_has_no_effect() {
+    let mut world = world();
+    let before = world.executor.authorised();
+    let cases = [
+        (add(0, ClientRole::Read), MembershipError::AlreadyAuthorised(client(0))),
+        (add(OPERATOR, ClientRole::Read), MembershipError::IsOperator(client(OPERATOR))),
+        (revoke(OPERATOR), MembershipError::IsOperator(client(OPERATOR))),
+        (revoke(NEWCOMER), MembershipError::Unknown(client(NEWCOMER))),
+        (
+            MembershipOperation::Add {
+                client: ClientEntry { transport_key: key(1).public(), ..entry(NEWCOMER) },
+                role: ClientRole::Write,
+            },
+            MembershipError::KeyInUse(key(1).public()),
+        ),
+        (
+            MembershipOperation::Add {
+                client: ClientEntry { transport_key: client(NEWCOMER).0, ..entry(NEWCOMER) },
+                role: ClientRole::Write,
+            },
+            MembershipError::KeyInUse(client(NEWCOMER).0),
+        ),
+    ];
+    for (operation, error) in cases {
+        assert_eq!(order(&mut world, &operation), refused(error), "{operation:?}");
+    }
+    assert_eq!(world.executor.authorised(), before);
+    order(&mut world, &add(NEWCOMER, ClientRole::Read));
+    let full = refused(MembershipError::TooManyClients { maximum: 6 });
+    assert_eq!(order(&mut world, &add(NEWCOMER + 1, ClientRole::Read)), full);
+    order(&mut world, &revoke(NEWCOMER));
+    assert_eq!(order(&mut world, &add(NEWCOMER + 1, ClientRole::Read)), full, "revoked ones count: they are never forgotten");
+}
+
+#[test]
+fn r08_the_list_is_whole_whatever_its_pages() {
+    let mut world = world();
+    order(&mut world, &add(NEWCOMER, ClientRole::Read));
+    order(&mut world, &revoke(1));
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|(client, _)| *client);
+        let MembershipResult::Clients { clients, more } = order(&mut world, &MembershipOperation::List { after }) else {
+            panic!("no list")
+        };
+        listed.extend(clients);
+        if !more {
+            break;
+        }
+        // As many as fit 1024 bytes.
+        assert_eq!(listed.len() % 8, 0);
+    }
+    let standing = |number| listed.iter().find(|(id, _)| *id == client(number)).map(|(_, standing)| *standing);
+    assert_eq!(listed.len(), 6);
+    assert_eq!(standing(1), Some(Standing::Revoked));
+    assert_eq!(standing(NEWCOMER), Some(Standing::Client { transport_key: entry(NEWCOMER).transport_key, role: ClientRole::Read }));
+    assert_eq!(standing(OPERATOR), Some(Standing::Operator { transport_key: entry(OPERATOR).transport_key }));
+}
+
+#[test]
+fn r08_who_is_authorised_is_part_of_the_state() {
+    let mut world = world();
+    let unchanged = World::with(|genesis| *genesis = (*world.genesis).clone()).reach_checkpoint();
+    order(&mut world, &add(NEWCOMER, ClientRole::Read));
+    order(&mut world, &revoke(0));
+    let certificate = world.reach_stable();
+    assert_ne!(certificate.digest, unchanged);
+    let chunks: Vec<_> = (0..CLIENT_CHUNKS).map(|index| world.executor.local().clients.chunk(index)).collect();
+    let restored = ClientTable::restore(&world.genesis, &chunks).unwrap();
+    assert_eq!(restored.standing(client(0)), Some(Standing::Revoked));
+    let reader = Standing::Client { transport_key: entry(NEWCOMER).transport_key, role: ClientRole::Read };
+    assert_eq!(restored.standing(client(NEWCOMER)), Some(reader));
+    assert_eq!(restored.windows(), world.executor.windows());
+}
