@@ -1,7 +1,9 @@
 use crate::{Network, PATIENCE};
 use pbft_client::Client;
 use pbft_crypto::Digest;
-use pbft_message::{Authenticator, EvidenceKind, ReplicaId, ReplicaReport, SequenceNumber};
+use pbft_message::{Authenticator, Evidence, EvidenceKind, ReplicaId, ReplicaReport, SequenceNumber, codec};
+use pbft_replica::Audit;
+use pbft_storage::{FileDisk, Journal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -102,6 +104,18 @@ impl Network {
             }
         }
         kinds
+    }
+
+    /// Kills all, and compares what their journals hold: whoever signed two things for one place would stand there (R15).
+    pub fn nobody_contradicts_itself(&mut self) {
+        let mut audit = Audit::new(Authenticator::new(self.genesis.clone()));
+        for id in self.ids() {
+            self.kill(id);
+            let disk = FileDisk::open_to_read(&self.home(id).join("data")).unwrap();
+            Journal::read(disk, |_, bytes| audit.read(codec::decode(bytes).unwrap())).unwrap();
+        }
+        let lies: Vec<_> = audit.lies().map(Evidence::lie).collect();
+        assert!(audit.statements() > 0 && lies.is_empty() && audit.diverged().next().is_none(), "{lies:?}");
     }
 
     /// Checks that no replica that answers holds evidence against anybody.

@@ -12,10 +12,11 @@ pub fn pbft() -> Command {
     Command::new(folder().join("pbft"))
 }
 
-/// The replica daemon with fail points, built in a folder of its own (see `fail_point` in `pbft-storage`).
+/// The replica daemon with fail points (see `fail_point` in `pbft-storage`), which knows one more message of a wire version of
+/// its own; built in a folder of its own.
 pub fn pbftd_with_fail_points() -> Command {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let flags = "--cfg pbft_fail_points --cfg curve25519_dalek_backend=\"avx512\"";
+    let flags = "--cfg pbft_fail_points --cfg pbft_next_wire --cfg curve25519_dalek_backend=\"avx512\"";
     let folder = FOLDER.get_or_init(|| {
         let target = target_folder().join("fail-points");
         let mut cargo = Command::new(env!("CARGO"));

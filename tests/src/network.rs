@@ -123,7 +123,7 @@ impl Network {
         self.replica(id).run(command);
     }
 
-    /// Starts a `pbftd` of another build: one with fail points, none of which is reached.
+    /// Starts a `pbftd` of another build: one with fail points, none of which is reached, and with a message that others do not know.
     pub fn start_other_build(&mut self, id: ReplicaId) {
         let mut command = pbftd_with_fail_points();
         command.arg("start").arg("--home").arg(self.home(id));

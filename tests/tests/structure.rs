@@ -75,6 +75,27 @@ fn every_rule_has_a_test_that_is_named_after_it() {
     assert!(untested.is_empty(), "rules without a test: {untested:?}");
 }
 
+/// What programs rely on: codes of errors and of doctor's findings.
+#[test]
+fn every_code_is_in_the_reference() {
+    let mut source = String::new();
+    collect(&root().join("crates/cli/src"), &mut source);
+    let of = |call: &str| -> BTreeSet<String> {
+        let calls = source.split(call).skip(1).filter_map(|rest| rest.split_once('"').filter(|(before, _)| before.len() < 60));
+        let codes = calls.filter_map(|(_, rest)| rest.split('"').next());
+        codes.filter(|code| code.chars().all(char::is_alphanumeric)).map(str::to_owned).collect()
+    };
+    let codes: BTreeSet<String> = ["Failure::new(", "Finding::warning(", "Finding::critical("]
+        .into_iter()
+        .flat_map(of)
+        .filter(|code| code.len() > 1)
+        .collect();
+    assert!(codes.len() > 40, "{codes:?}");
+    let reference = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let missing: Vec<&String> = codes.iter().filter(|code| !reference.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks {missing:?}");
+}
+
 fn collect(folder: &Path, text: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

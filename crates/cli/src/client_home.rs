@@ -7,7 +7,7 @@ use crate::testnet::ClientConfig;
 use pbft_client::{Client, ClientError};
 use pbft_crypto::{SecretKey, read_secret_key};
 use pbft_message::Genesis;
-use pbft_node::{ExitCode, is_development_key};
+use pbft_node::{ExitCode, is_development_key, toml_mistake};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,6 +18,9 @@ use tokio::time::timeout;
 
 /// How long a name may take to resolve before its replica counts as unreachable.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The file of a client's transport key, in `keys/`.
+const TRANSPORT_KEY: &str = "transport.key";
 
 /// How long the replicas may take to hear that a command is done.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -69,7 +72,15 @@ impl ClientOptions {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let home = ClientHome::load(&self.home)?;
+        self.run_with(TRANSPORT_KEY, work)
+    }
+
+    /// The same, with another file in `keys/` for the transport key.
+    pub fn run_with<T, F>(&self, transport_key: &str, work: impl FnOnce(Cluster) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let home = ClientHome::load_with(&self.home, transport_key)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::io)?;
         let ended = runtime.block_on(async {
             tokio::select! {
@@ -85,14 +96,22 @@ impl ClientOptions {
 impl ClientHome {
     /// Reads and checks a client's folder.
     pub fn load(path: &Path) -> Result<Self, Failure> {
+        Self::load_with(path, TRANSPORT_KEY)
+    }
+
+    fn load_with(path: &Path, transport_key: &str) -> Result<Self, Failure> {
         let genesis = read_genesis(&path.join("genesis.toml"))?;
         let config_path = path.join("config.toml");
+        if read_toml::<toml::Table>(&config_path)?.contains_key("listen") {
+            let path = path.display();
+            return Err(Failure::configuration(format!("{path} is a replica's home: give the folder of a client")));
+        }
         let config: ClientConfig = read_toml(&config_path)?;
         if let Some(problem) = address_problem(&config.replicas, &genesis) {
             return Err(Failure::configuration(format!("{}: {problem}", config_path.display())));
         }
         let signing_key = read_key(path, "signing.key", &genesis)?;
-        let transport_key = read_key(path, "transport.key", &genesis)?;
+        let transport_key = read_key(path, transport_key, &genesis)?;
         Ok(Self { genesis: Arc::new(genesis), addresses: config.replicas, signing_key, transport_key })
     }
 
@@ -191,7 +210,7 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let failure = |problem: String| Failure::configuration(format!("{}: {problem}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| failure(format!("cannot be read: {error}")))?;
-    toml::from_str(&text).map_err(|error| failure(error.to_string().trim_end().to_owned()))
+    toml::from_str(&text).map_err(|error| failure(toml_mistake(&text, &error)))
 }
 
 fn address_problem(addresses: &[String], genesis: &Genesis) -> Option<String> {

@@ -85,6 +85,31 @@ fn a_backup_of_a_running_replica_verifies_and_is_restored_into_another() {
     assert_eq!(verify(&network.folder().join("none"), &genesis).0, 6);
 }
 
+/// More than f replicas are gone for good: what is left of the cluster is a backup.
+#[test]
+fn the_keys_of_a_lost_cluster_are_put_into_a_new_one_and_replace_nothing() {
+    let mut lost = Network::start(None);
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        assert_eq!(lost.json(&["put", key, value]).0, 0);
+    }
+    assert_eq!(lost.json(&["status", "--wait-stable", "--timeout", "60s"]).0, 0);
+    let file = lost.folder().join("backup.snapshot");
+    assert_eq!(run(&["snapshot", "save", path(&lost.home(2)), path(&file)]).0, 0);
+    (0..4).for_each(|replica| lost.kill(replica));
+
+    let new = Network::start(None);
+    assert_eq!(new.json(&["put", "b", "newer"]).0, 0);
+    let load = |genesis: &Path| new.json(&["snapshot", "load", path(&file), "--genesis", path(genesis)]);
+    assert_eq!(load(&new.genesis()).1["error"]["code"], "Foreign", "verified with the genesis of the cluster that it is of");
+    let (code, loaded) = load(&lost.genesis());
+    assert_eq!((code, loaded), (0, json!({"ok": true, "loaded": 2, "already_there": 1})));
+    let (code, again) = load(&lost.genesis());
+    assert_eq!((code, again), (0, json!({"ok": true, "loaded": 0, "already_there": 3})));
+    let (_, found) = new.json(&["range", "--all"]);
+    let values = found["kvs"].as_array().unwrap().iter().map(|entry| [entry["key"].clone(), entry["value"].clone()]);
+    assert_eq!(values.collect::<Vec<_>>(), [["a", "1"], ["b", "newer"], ["c", "3"]].map(|pair| pair.map(Value::from)));
+}
+
 #[test]
 fn r17_the_journals_of_honest_replicas_name_the_liar_and_nobody_else() {
     let mut network = Network::start(Some("equivocate"));
@@ -116,10 +141,10 @@ fn r17_the_journals_of_honest_replicas_name_the_liar_and_nobody_else() {
         let (code, verdict) = run(&["evidence", "verify", file, "--genesis", path(&genesis)]);
         assert_eq!((code, &verdict["accused"], &verdict["kind"]), (0, &json!(0), &lie["kind"]), "{verdict}");
     }
-    // Nobody hinders it by a damaged journal.
+    // Nobody hinders it by a damaged journal. Its first frame was followed by others.
     let journal = homes[2].join("data/journal-00000001.log");
     let mut bytes = fs::read(&journal).unwrap();
-    bytes[5_000] ^= 1;
+    bytes[700] ^= 1;
     fs::write(&journal, bytes).unwrap();
     let (code, found) = audit(&all, &[]);
     assert_eq!(code, 1, "{found}");
@@ -127,6 +152,17 @@ fn r17_the_journals_of_honest_replicas_name_the_liar_and_nobody_else() {
     let damage = found["journals"][2]["damage"].as_str().unwrap();
     assert!(damage.contains("journal-00000001.log, offset"), "{damage}");
     assert_eq!((&found["journals"][0]["damage"], &found["journals"][1]["damage"]), (&Value::Null, &Value::Null));
+    // Nor by no journal at all, or another cluster's.
+    let other = network.folder().join("other");
+    assert_eq!(pbft(&["testnet", "--replicas", "4", "--clients", "1", "--output", path(&other)]).code, 0);
+    let (foreign, empty) = (other.join("replica-0"), network.folder().join("empty"));
+    fs::create_dir(&empty).unwrap();
+    let (code, found) = audit(&[&foreign, &empty, &homes[0], &homes[1]], &[]);
+    assert_eq!(code, 1, "{found}");
+    assert!(found["lies"].as_array().unwrap().iter().any(|lie| lie["kind"] == "two_pre_prepares"), "{found}");
+    let damage = |journal: usize| found["journals"][journal]["damage"].as_str().unwrap();
+    assert!(damage(0).contains("another cluster"), "{found}");
+    assert!(!damage(1).is_empty(), "{found}");
     let (code, found) = audit(&[&homes[2]], &[]);
     assert!(code == 6 || !found["lies"].as_array().unwrap().is_empty(), "what is damaged is not called sound: {found}");
     let (code, _) = audit(&[Path::new("no-such-directory")], &[]);

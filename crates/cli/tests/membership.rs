@@ -27,6 +27,13 @@ fn run(home: &Path, arguments: &[&str]) -> (i32, Value) {
     (ended.code, ended.json())
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("keys")).unwrap();
+    for file in ["genesis.toml", "config.toml", "keys/signing.key", "keys/transport.key"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
+
 /// Whoever is not authorised finds no replica that talks to it.
 fn is_shut_out(home: &Path) {
     let ended = pbft(&["put", "a", "1", "--home", path(home), "--timeout", "2s", "-o", "json"]);
@@ -34,7 +41,7 @@ fn is_shut_out(home: &Path) {
 }
 
 #[test]
-fn r08_an_operator_adds_a_client_lists_it_and_revokes_it() {
+fn r08_an_operator_adds_a_client_lists_it_rotates_its_key_and_revokes_it() {
     let mut network = Network::start(None);
     let operator = network.folder().join("net/operator");
     let (home, public) = newcomer(&network);
@@ -60,6 +67,25 @@ fn r08_an_operator_adds_a_client_lists_it_and_revokes_it() {
     let mut roles: Vec<&str> = listed["clients"].as_array().unwrap().iter().map(|row| row["role"].as_str().unwrap()).collect();
     roles.sort_unstable();
     assert_eq!(roles, ["operator", "read", "write", "write"]);
+
+    let stale = network.folder().join("stale");
+    copy(&home, &stale);
+    assert_eq!(run(&home, &["key", "rotate-transport", "--finish"]).1["error"]["code"], "NotBegun");
+    let rotated = pbft(&["key", "rotate-transport", "--home", path(&home)]);
+    fs::write(&public, rotated.text()).unwrap();
+    assert_eq!(run(&home, &["key", "rotate-transport"]).1["finished"], json!(false), "begun twice, it is the same key");
+    assert_eq!(pbft(&["key", "rotate-transport", "--home", path(&home)]).text(), rotated.text());
+    let early = pbft(&["key", "rotate-transport", "--finish", "--home", path(&home), "--timeout", "2s", "-o", "json"]);
+    assert_eq!((early.code, &early.json()["error"]["code"]), (4, &json!("ConnectionRefused")), "no operator has ordered it");
+    assert_eq!(run(&home, &["get", "a"]).0, 1, "the old key is as good as before");
+    assert_eq!(run(&operator, &["client", "rotate", path(&public)]).0, 0);
+    is_shut_out(&home);
+    let (code, finished) = run(&home, &["key", "rotate-transport", "--finish"]);
+    assert_eq!((code, &finished["finished"]), (0, &json!(true)), "{finished}");
+    assert_eq!(run(&home, &["get", "a"]).0, 1);
+    is_shut_out(&stale);
+    let (code, document) = run(&network.home(0), &["key", "rotate-transport"]);
+    assert_eq!((code, &document["error"]["code"]), (3, &json!("Replica")));
 
     let key = added["client"].as_str().unwrap();
     assert_eq!(run(&operator, &["client", "revoke", key]).0, 0);

@@ -7,9 +7,9 @@
 //!
 //! // What `pbft testnet` or the key ceremony put into the client's folder.
 //! let genesis = Arc::new(toml::from_str(&std::fs::read_to_string("net/client-0/genesis.toml")?)?);
-//! let [signing, transport] = ["signing", "transport"].map(|name| format!("net/client-0/{name}.key"));
+//! let [signing, transport] = ["signing", "transport"].map(|name| format!("net/client-0/keys/{name}.key"));
 //! let (signing, transport) = (pbft_crypto::read_secret_key(signing.as_ref())?, pbft_crypto::read_secret_key(transport.as_ref())?);
-//! let addresses = (7000..7004).map(|port| ([127, 0, 0, 1], port).into()).collect();
+//! let addresses = (7100..7104).map(|port| ([127, 0, 0, 1], port).into()).collect();
 //! let client = Client::connect(ClientConfig::new(genesis, signing, transport, addresses))?;
 //! client.wait_for_quorum(std::time::Duration::from_secs(5)).await?;
 //! let (first, second) = tokio::join!(
@@ -20,6 +20,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/put.rs` is a whole program that runs.
 //!
 //! ```text
 //! Client (handle, cloneable) ── Command ──> Driver (one task) ── frames ──> pbft_network::Endpoint

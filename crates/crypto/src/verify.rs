@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use crate::SecretKey;
     use curve25519_dalek::{constants::EIGHT_TORSION, edwards::CompressedEdwardsY};
+    use rand_chacha::rand_core::Rng;
 
     fn claim(seed: u8, text: &[u8]) -> SignedDigest {
         let key = SecretKey::from_seed(&[seed; 32]);
@@ -106,6 +107,30 @@ mod tests {
             let batch = verify_batch(&[crafted, claim(2, b"other")]);
             assert_eq!(verify(&crafted), batch, "torsion {torsion:?}");
         }
+    }
+
+    #[test]
+    fn r20_the_coefficients_depend_on_all_that_an_attacker_could_choose_after_them() {
+        let drawn = |claims: &[SignedDigest]| coefficients(claims).next_u64();
+        let claims = [claim(1, b"x"), claim(2, b"y")];
+        let mut others = vec![[claims[1], claims[0]]; 1];
+        for index in 0..2 {
+            let mut other = claims;
+            other[index].key = claim(9, b"").key;
+            others.push(other);
+            let mut other = claims;
+            other[index].digest = Digest::ZERO;
+            others.push(other);
+            for byte in [0, 32] {
+                let mut signature = *claims[index].signature.as_bytes();
+                signature[byte] ^= 1;
+                let mut other = claims;
+                other[index].signature = Signature::from_bytes(signature);
+                others.push(other);
+            }
+        }
+        let numbers: std::collections::BTreeSet<u64> = others.iter().map(|other| drawn(other)).chain([drawn(&claims)]).collect();
+        assert_eq!(numbers.len(), others.len() + 1);
     }
 
     #[test]

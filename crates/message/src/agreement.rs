@@ -112,6 +112,8 @@ pub struct Status {
     pub committed: Vec<u8>,
     /// Asks for a [`Witness`](crate::Witness), if the sender has come back from its disk; any number, to be returned.
     pub asks: Option<u64>,
+    /// Whether it votes: it is no learner, has not stopped voting, and has heard its witnesses.
+    pub votes: bool,
 }
 
 impl Body for PrePrepare {

@@ -320,6 +320,9 @@ impl Authenticator {
                 self.votes(&witness.votes, claims)?;
                 VerifiedMessage::Witness(Box::new(Verified::new(*witness)))
             }
+            // Ends at the intake.
+            #[cfg(pbft_next_wire)]
+            Message::Note => return Err(Invalid::WrongRole),
         };
         let end = if body_claims.is_empty() { claims.len() } else { body_claims.start };
         Ok(Pending { message, claims: start..end, body_claims })

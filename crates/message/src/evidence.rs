@@ -49,8 +49,17 @@ pub enum EvidenceKind {
 }
 
 impl EvidenceKind {
-    /// How many kinds there are.
-    pub const COUNT: usize = 8;
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::TwoPrePrepares,
+        Self::TwoPrepares,
+        Self::TwoCommits,
+        Self::TwoViewChanges,
+        Self::TwoNewViews,
+        Self::HiddenPrepared,
+        Self::InvalidBatch,
+        Self::FalseNewView,
+    ];
 
     /// The kind's name, for programs.
     pub const fn name(self) -> &'static str {

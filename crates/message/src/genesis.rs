@@ -16,7 +16,7 @@ pub struct Genesis {
     pub parameters: Parameters,
     /// What the replicated service is.
     pub service: ServiceParameters,
-    /// The replicas, in the order of their numbers.
+    /// The replicas, in the order of their numbers; 4 to 100.
     pub replicas: Vec<ReplicaEntry>,
     /// Operators, who may change clients and membership (R8, R22). They connect as clients do.
     pub operators: Vec<ClientEntry>,
@@ -48,21 +48,21 @@ pub struct ClientEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
-    /// K: a checkpoint every so many sequence numbers (R9).
+    /// K: a checkpoint every so many sequence numbers (R9); 1 to 4096.
     pub checkpoint_interval: u64,
-    /// k: how far the high watermark lies above the low one; at least 2K.
+    /// k: how far the high watermark lies above the low one; 2K to 16384.
     pub log_window: u64,
-    /// W: how many requests a client may have in flight (R8).
+    /// W: how many requests a client may have in flight (R8); 1 to 4096.
     pub requests_in_flight: usize,
-    /// The largest request, in encoded bytes.
+    /// The largest request, in encoded bytes; 1 KiB to 8 MiB.
     pub max_request_bytes: usize,
-    /// The most operations in a request.
+    /// The most operations in a request; 1 to 65536.
     pub max_operations: usize,
-    /// The largest batch, in encoded bytes.
+    /// The largest batch, in encoded bytes; 4 KiB more than a request, to 16 MiB.
     pub max_batch_bytes: usize,
-    /// The most clients, operators and revoked clients included.
+    /// The most clients, operators and revoked clients included; 1 to 1000000.
     pub max_clients: usize,
-    /// The most bytes of results kept for retries, over all clients (R8).
+    /// The most bytes of results kept for retries, over all clients (R8); at most 128 MiB.
     pub max_cached_result_bytes: usize,
 }
 
@@ -72,16 +72,16 @@ pub struct Parameters {
 pub struct ServiceParameters {
     /// `kv`, `null`, or the name of your own.
     pub name: String,
-    /// The longest key, in bytes.
+    /// The longest key, in bytes; 1 byte to 1 MiB.
     pub max_key_bytes: usize,
-    /// The longest value, in bytes.
+    /// The longest value, in bytes; at most 8 MiB.
     pub max_value_bytes: usize,
-    /// The most entries in the answer to a range.
+    /// The most entries in the answer to a range; 1 to 100000.
     pub max_range_entries: usize,
-    /// The most bytes in the results of one request.
+    /// The most bytes in the results of one request; room for the largest key and value and 4 KiB, to 16 MiB.
     pub max_result_bytes: usize,
     /// How many buckets the keys fall into by their hash. A bucket is a chunk of the state: more of them make a
-    /// checkpoint cheaper after few changes to a large state, and all checkpoints of a small state dearer.
+    /// checkpoint cheaper after few changes to a large state, and all checkpoints of a small state dearer. 1 to 131072.
     pub buckets: u32,
 }
 
@@ -234,6 +234,9 @@ impl Genesis {
             }
         }
         self.parameters.check()?;
+        // Two new-views with a full log make one piece of evidence.
+        let rule = "so small that new-views with a full log can be encoded: the more replicas, the smaller";
+        first_broken([("log_window", self.max_message_bytes() <= codec::MAX_ENCODED_BYTES, rule)])?;
         self.service.check()
     }
 

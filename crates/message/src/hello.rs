@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 /// The versions of the wire format that this build speaks. Two builds use the highest that both speak, so that replicas can be
 /// upgraded one after the other; what they sign is of the epoch's protocol version all the while.
-pub const WIRE_VERSIONS: RangeInclusive<u16> = 1..=1;
+pub const WIRE_VERSIONS: RangeInclusive<u16> = 1..=if cfg!(pbft_next_wire) { 2 } else { 1 };
 
 /// The names of the protocol in the TLS handshake (ALPN), which settles the wire version: the highest first.
 pub fn alpn() -> Vec<Vec<u8>> {

@@ -64,6 +64,11 @@ pub enum MembershipOperation {
         /// Who was the last of the answer before; none for the first.
         after: Option<ClientId>,
     },
+    /// From the next request on, connections of this client or operator authenticate with another key. What it asked for stays known.
+    Rotate {
+        /// Its name, and the new key.
+        client: ClientEntry,
+    },
 }
 
 /// What came of a [`MembershipOperation`].

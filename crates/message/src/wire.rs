@@ -67,9 +67,21 @@ pub enum Message {
     State(StateReply),
     /// The receiver's own votes (R16).
     Witness(Box<Witness>),
+    /// Says nothing: what a later wire version may add, for the test of upgrades (`--cfg pbft_next_wire`).
+    #[cfg(pbft_next_wire)]
+    Note,
 }
 
 impl Message {
+    /// The wire version that it came with: whoever speaks none so high is not sent it.
+    pub const fn wire_version(&self) -> u16 {
+        match self {
+            #[cfg(pbft_next_wire)]
+            Self::Note => 2,
+            _ => 1,
+        }
+    }
+
     /// The message's name, for logs and counters.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -91,6 +103,8 @@ impl Message {
             Self::FetchState(_) => "fetch-state",
             Self::State(_) => "state",
             Self::Witness(_) => "witness",
+            #[cfg(pbft_next_wire)]
+            Self::Note => "note",
         }
     }
 }

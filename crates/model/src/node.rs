@@ -231,6 +231,7 @@ impl Node {
             prepared: Vec::new(),
             committed: Vec::new(),
             asks: None,
+            votes: true,
         };
         let peer = (0..REPLICAS).find(|peer| *peer != self.id)?;
         replica.handle_message(now, ReplicaId(peer), VerifiedMessage::Status(status)).unwrap();

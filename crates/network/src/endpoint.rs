@@ -50,17 +50,27 @@ pub(crate) struct Shared {
     pub tasks: TaskTracker,
 }
 
+/// Where a socket was to be opened, and what such an address must be.
+fn place(address: Option<&SocketAddr>) -> String {
+    let place = |address| {
+        format!(" on {address} (listen, listen_clients: an address of this machine, with a port that this user may open)")
+    };
+    address.map(place).unwrap_or_default()
+}
+
 /// An endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process, or another endpoint of this one, has the port.
-    #[error("UDP address {address} is already in use: stop what listens there, or configure another port")]
+    #[error(
+        "UDP address {address} is already in use: stop what listens there, or set another one (listen, listen_clients in config.toml)"
+    )]
     AddressInUse {
         /// The address asked for.
         address: SocketAddr,
     },
     /// The system refused the socket.
-    #[error("cannot open a UDP socket{}: {source}", .address.map(|address| format!(" on {address}")).unwrap_or_default())]
+    #[error("cannot open a UDP socket{}: {source}", place(address.as_ref()))]
     Socket {
         /// The address asked for; `None` if any would do.
         address: Option<SocketAddr>,

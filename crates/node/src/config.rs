@@ -78,6 +78,8 @@ pub struct LimitsConfig {
     pub transfer_bytes_per_second: u64,
     /// Connections of clients, together.
     pub client_connections: usize,
+    /// Requests and questions a second of one client, after a burst of one second's; what is beyond is refused as `Busy`.
+    pub client_requests_per_second: u32,
 }
 
 impl Default for TimingConfig {
@@ -106,6 +108,7 @@ impl Default for LimitsConfig {
             journal_bytes: 64 << 20,
             transfer_bytes_per_second: 32 << 20,
             client_connections: 1024,
+            client_requests_per_second: 50_000,
         }
     }
 }

@@ -207,7 +207,7 @@ impl Core {
     fn is_over(&mut self) -> bool {
         let now = self.clock.now();
         match self.stop.try_recv() {
-            Ok(()) => self.stopping = Stopping(Some(now.monotonic.saturating_add(HAND_OVER))),
+            Ok(()) => self.begin_to_stop(),
             Err(TryRecvError::Disconnected) => return true,
             Err(TryRecvError::Empty) => {}
         }
@@ -241,7 +241,7 @@ impl Core {
         self.postman.answer(connection, &ReplicaMessage::Refused { client, timestamp, view, refusal });
     }
 
-    /// False if the journal or the executor is gone, or it was told to stop: then this replica is over.
+    /// False if the journal or the executor is gone, or takes nothing although it was told to stop: then this replica is over.
     fn carry_out(&mut self, effects: Effects) -> bool {
         let (at_once, rest) = effects.split();
         for action in at_once {
@@ -261,9 +261,17 @@ impl Core {
         }
         self.backlog.add(&rest);
         crossbeam_channel::select! {
-            send(self.journal, rest) -> sent => sent.is_ok(),
-            recv(self.stop) -> _ => false,
+            send(self.journal, rest) -> sent => return sent.is_ok(),
+            recv(self.stop) -> told => match told {
+                Ok(()) => self.begin_to_stop(),
+                Err(_) => return false,
+            },
         }
+        self.journal.send_timeout(rest, HAND_OVER).is_ok()
+    }
+
+    fn begin_to_stop(&mut self) {
+        self.stopping = Stopping(Some(self.clock.now().monotonic.saturating_add(HAND_OVER)));
     }
 
     fn act(&self, action: Action) {

@@ -145,7 +145,7 @@ impl<S: Service> ExecutorThread<S> {
             Ok(Some(file)) => {
                 tracing::error!(event = "diverged", file, "kept the state that differs from the certified one in data/")
             }
-            Ok(None) => {}
+            Ok(None) => tracing::warn!(event = "diverged", "an earlier state is kept in data/ already: this one is not"),
             Err(error) => tracing::error!(event = "diverged", %error, "cannot keep the state that differs from the certified one"),
         }
     }

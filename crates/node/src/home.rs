@@ -1,7 +1,7 @@
 use crate::{ExitCode, ReplicaConfig};
 use pbft_crypto::{Digest, KeyFileError, PublicKey, SecretKey, read_secret_key};
 use pbft_message::{Genesis, GenesisError, ReplicaId};
-use pbft_storage::{CreateError, FileDisk, Identity, Journal, LockError, SEGMENT_SIZE};
+use pbft_storage::{CreateError, FileDisk, Identity, Journal, LockError, SEGMENT_SIZE, is_segment};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub struct Home {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// A file is missing or unreadable.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}{}", advice(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum HomeError {
     },
     /// There is no journal.
     #[error(
-        "{path} holds no journal: it is empty or missing. A key without its journal must not vote (R16). Is this the right home? \
+        "{path} holds no journal. A key without its journal must not vote (R16). Is this the right home? \
          If its disk is lost, start it with --rejoin: it then follows, and never votes. A new replica's key and journal are made \
          together by pbft keygen --replica"
     )]
@@ -100,6 +100,15 @@ pub enum HomeError {
     CreateJournal(#[from] CreateError),
 }
 
+/// What to do about a file that does not open.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; give it to the user that the replica runs as (chown)",
+        io::ErrorKind::NotFound => "; is this a replica's home? pbftd keeps config.toml, genesis.toml, keys/ and data/ there",
+        _ => "",
+    }
+}
+
 impl HomeError {
     /// The process's exit code for this error.
     pub const fn exit_code(&self) -> ExitCode {
@@ -117,6 +126,10 @@ impl Home {
         let genesis: Genesis = read_toml(&genesis_path)?;
         genesis.check().map_err(|source| HomeError::Genesis { path: genesis_path, source })?;
         let config_path = path.join("config.toml");
+        if !read_toml::<toml::Table>(&config_path)?.contains_key("listen") {
+            let reason = "it has no listen: this may be a client's folder; give the home of a replica".to_owned();
+            return Err(HomeError::Config { path: config_path, reason });
+        }
         let config: ReplicaConfig = read_toml(&config_path)?;
         if let Some(reason) = config.problem(&genesis) {
             return Err(HomeError::Config { path: config_path, reason });
@@ -135,8 +148,20 @@ impl Home {
     /// Whether there is a journal at all. Whose it is, and whether it is sound, is seen when it is opened.
     pub fn check_data(&self) -> Result<(), HomeError> {
         let path = self.data();
-        let segment = |entry: &fs::DirEntry| is_segment(&entry.file_name().to_string_lossy());
-        let found = fs::read_dir(&path).is_ok_and(|entries| entries.flatten().any(|entry| segment(&entry)));
+        let unreadable = |path: &Path, source| HomeError::Read { path: path.to_owned(), source };
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HomeError::NoJournal { path }),
+            entries => entries.map_err(|error| unreadable(&path, error))?,
+        };
+        let mut found = false;
+        for entry in entries {
+            let entry = entry.map_err(|error| unreadable(&path, error))?;
+            if is_segment(&entry.file_name().to_string_lossy()) {
+                found = true;
+                let file = fs::OpenOptions::new().read(true).write(true).open(entry.path());
+                file.map_err(|error| unreadable(&entry.path(), error))?;
+            }
+        }
         if found { Ok(()) } else { Err(HomeError::NoJournal { path }) }
     }
 
@@ -163,11 +188,6 @@ pub(crate) fn random_secret() -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(secret)
-}
-
-/// Whether a file's name is that of a journal's segment.
-pub(crate) fn is_segment(name: &str) -> bool {
-    name.starts_with("journal-")
 }
 
 /// Whether a key is one of the published development keys: they are made from seeds that anyone can guess.
@@ -197,5 +217,14 @@ fn read_key(
 
 fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
     let text = fs::read_to_string(path).map_err(|source| HomeError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|error| HomeError::Syntax { path: path.to_owned(), reason: error.to_string() })
+    toml::from_str(&text).map_err(|error| HomeError::Syntax { path: path.to_owned(), reason: toml_mistake(&text, &error) })
+}
+
+/// A mistake in a TOML file in one line: its place, and what is wrong there.
+pub fn toml_mistake(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message().lines().collect::<Vec<_>>().join(" ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return what };
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.chars().rev().take_while(|char| *char != '\n').count().saturating_add(1);
+    format!("line {line}, column {column}: {what}")
 }

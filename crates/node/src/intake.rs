@@ -1,3 +1,4 @@
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::core::ForCore;
 use crate::cpu::CpuClock;
@@ -15,6 +16,7 @@ use pbft_replica::{Order, Throttle};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How many frames are verified together at most.
@@ -31,6 +33,7 @@ pub struct Intake {
     pub executor: Sender<ForExecutor>,
     pub queries: Queries,
     pub throttle: Throttle,
+    pub admission: Admission,
     pub pool: ThreadPool,
     pub clock: Clock,
 }
@@ -69,13 +72,14 @@ impl Intake {
                 Inbound::Up { peer, hello, .. } => {
                     let Some(from) = self.replicas.get(&peer).copied() else { continue };
                     tracing::info!(event = "peer_up", peer = %from, "connected to a replica");
+                    self.take_hello(from, &hello);
                     if self.core_replicas.send(ForCore::PeerUp(from)).is_err() {
                         return false;
                     }
-                    self.take_hello(from, &hello);
                 }
                 Inbound::Down { peer, reason, .. } => {
                     if let Some(from) = self.replicas.get(&peer) {
+                        self.queries.postman.speaks(*from, *WIRE_VERSIONS.start());
                         tracing::info!(event = "peer_down", peer = %from, %reason, "lost the connection to a replica");
                     }
                 }
@@ -89,6 +93,10 @@ impl Intake {
                         Ok(message) => {
                             self.meters().messages_received.add(message.name(), 1);
                             self.queries.postman.received(from, &message);
+                            #[cfg(pbft_next_wire)]
+                            if message == Message::Note {
+                                continue;
+                            }
                             messages.push((connection, (from, message)));
                         }
                         Err(_) => self.drop_peer(connection, "malformed_message", Source::Replica(from)),
@@ -101,7 +109,9 @@ impl Intake {
     }
 
     fn take_hello(&self, from: ReplicaId, hello: &Bytes) {
-        let Ok(Hello { role: Role::Replica { status: Some(status), .. }, .. }) = codec::decode(hello) else { return };
+        let Ok(Hello { wire_max, role: Role::Replica { status, .. }, .. }) = codec::decode(hello) else { return };
+        self.queries.postman.speaks(from, wire_max);
+        let Some(status) = status else { return };
         let message = Box::new(VerifiedMessage::Status(status));
         let _ = self.core_replicas.send(ForCore::Message { from, message });
     }
@@ -143,16 +153,30 @@ impl Intake {
         self.queries.postman.close(connection, reason);
     }
 
-    fn take_clients(&self, burst: Vec<Inbound>) -> bool {
+    fn take_clients(&mut self, burst: Vec<Inbound>) -> bool {
         if burst.is_empty() {
             return true;
         }
         let mut cpu = CpuClock::start();
+        let now = self.clock.now().monotonic;
         let mut requests = Vec::with_capacity(burst.len());
         for inbound in burst {
-            let Inbound::Frame { peer, connection, bytes, .. } = inbound else { continue };
+            let (peer, connection, bytes) = match inbound {
+                Inbound::Frame { peer, connection, bytes, .. } => (peer, connection, bytes),
+                Inbound::Down { peer, .. } => {
+                    self.admission.forget(&peer, now);
+                    continue;
+                }
+                Inbound::Up { .. } => continue,
+            };
+            let admitted = self.admission.admit(peer, now);
             match codec::decode::<ClientMessage>(&bytes) {
-                Ok(ClientMessage::Request(request)) => requests.push((connection, request)),
+                Ok(ClientMessage::Request(request)) => match admitted {
+                    Ok(()) => requests.push((connection, request)),
+                    Err(wait) => self.refuse_for_now(connection, &request, wait),
+                },
+                // Whoever asks that often asks again.
+                Ok(_) if admitted.is_err() => self.queries.shared.refusals.count("throttled", Source::Key(peer)),
                 Ok(ClientMessage::Report { query }) => self.queries.report(connection, query),
                 Ok(ClientMessage::Evidence { query }) => self.queries.evidence(connection, query),
                 Ok(ClientMessage::RequestStatus { query, client, timestamp }) => {
@@ -164,6 +188,18 @@ impl Intake {
         }
         self.meters().spend(Stage::Codec, cpu.lap());
         self.verify_requests(requests, &mut cpu)
+    }
+
+    fn refuse_for_now(&self, connection: ConnectionId, request: &Request, wait: Duration) {
+        let (client, timestamp) = (request.client, request.timestamp);
+        let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(RETRY_AFTER_MS).saturating_add(1);
+        self.refuse(connection, (client, timestamp), RequestRefusal::Busy { retry_after_ms });
+    }
+
+    fn refuse(&self, connection: ConnectionId, (client, timestamp): (ClientId, Timestamp), refusal: RequestRefusal) {
+        self.queries.shared.refusals.count(refusal.name(), Source::Client(client, timestamp));
+        let view = self.queries.shared.standing().view;
+        self.queries.postman.answer(connection, &ReplicaMessage::Refused { client, timestamp, view, refusal });
     }
 
     fn verify_requests(&self, requests: Vec<Arrived<Signed<Request>>>, cpu: &mut CpuClock) -> bool {
@@ -185,9 +221,7 @@ impl Intake {
                 },
                 Err(refusal) => refusal,
             };
-            self.queries.shared.refusals.count(refusal.name(), Source::Client(client, timestamp));
-            let view = self.queries.shared.standing().view;
-            self.queries.postman.answer(connection, &ReplicaMessage::Refused { client, timestamp, view, refusal });
+            self.refuse(connection, (client, timestamp), refusal);
         }
         true
     }

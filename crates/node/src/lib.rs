@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod admission;
 pub mod arguments;
 mod backlog;
 mod clock;
@@ -50,7 +51,7 @@ pub const VERSION: &str =
 pub use config::{LimitsConfig, ReplicaConfig, TimingConfig};
 pub use exit::ExitCode;
 pub use healthcheck::healthcheck;
-pub use home::{Home, HomeError, initialise_data, is_development_key};
+pub use home::{Home, HomeError, initialise_data, is_development_key, toml_mistake};
 pub use http::{HttpError, StatusPage};
 pub use log::{LogFormat, start_logging};
 pub use rejoin::{OperatorError, rejoin, repair};

@@ -2,7 +2,7 @@ use crate::clock::Clock;
 use crate::shared::Shared;
 use bytes::Bytes;
 use pbft_crypto::PublicKey;
-use pbft_message::{ClientId, Genesis, Message, ReplicaId, ReplicaMessage, Reply, VerifiedMessage, codec};
+use pbft_message::{ClientId, Genesis, Message, ReplicaId, ReplicaMessage, Reply, VerifiedMessage, WIRE_VERSIONS, codec};
 use pbft_network::{Class, ConnectionId, Directory, Endpoint, Lane};
 use pbft_protocol::{Outbound, Outgoing, Traffic};
 use pbft_storage::fail_point;
@@ -18,6 +18,8 @@ struct Inner {
     endpoint: Endpoint,
     clock: Clock,
     others: BTreeMap<ReplicaId, PublicKey>,
+    /// The highest wire version that each of them speaks; the lowest where it is not known.
+    versions: RwLock<BTreeMap<ReplicaId, u16>>,
     replicas: Vec<PublicKey>,
     clients: RwLock<BTreeMap<ClientId, PublicKey>>,
     directory: Directory,
@@ -45,6 +47,7 @@ impl Postman {
             endpoint,
             clock,
             others,
+            versions: RwLock::default(),
             replicas,
             clients: RwLock::default(),
             directory,
@@ -67,15 +70,32 @@ impl Postman {
         }
     }
 
+    /// A replica has said which wire version it speaks.
+    pub fn speaks(&self, replica: ReplicaId, version: u16) {
+        self.0.versions.write().unwrap_or_else(PoisonError::into_inner).insert(replica, version);
+    }
+
+    /// Whether a replica knows a message of this wire version.
+    fn knows(&self, replica: ReplicaId, version: u16) -> bool {
+        let spoken = || self.0.versions.read().unwrap_or_else(PoisonError::into_inner).get(&replica).copied();
+        version <= *WIRE_VERSIONS.start() || spoken().is_some_and(|spoken| version <= spoken)
+    }
+
     pub fn broadcast(&self, message: Message) {
+        #[cfg(pbft_next_wire)]
+        if matches!(message, Message::Status(_)) {
+            self.broadcast(Message::Note);
+        }
         if self.0.outbound.is_some() {
             return self.0.others.keys().for_each(|to| self.send(*to, message.clone()));
         }
         let frame = Bytes::from(codec::encode(&message));
-        self.0.shared.meters.messages_sent.add(message.name(), self.0.others.len() as u64);
-        for key in self.0.others.values() {
+        let mut sent: u64 = 0;
+        for (_, key) in self.0.others.iter().filter(|(id, _)| self.knows(**id, message.wire_version())) {
+            sent = sent.saturating_add(1);
             let _ = self.0.endpoint.send(key, lane(&message), frame.clone());
         }
+        self.0.shared.meters.messages_sent.add(message.name(), sent);
         fail_point("send", "broadcast");
     }
 
@@ -99,6 +119,9 @@ impl Postman {
             None => traffic.unchanged(),
         };
         for outgoing in leaving {
+            if matches!(&outgoing, Outgoing::Replica(to, message) if !self.knows(*to, message.wire_version())) {
+                continue;
+            }
             let client = if let Outgoing::Client(message) = &outgoing { self.client(message) } else { None };
             let (key, lane, frame) = match &outgoing {
                 Outgoing::Replica(to, message) => (self.0.others.get(to), lane(message), codec::encode(message)),

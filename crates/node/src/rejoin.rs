@@ -1,9 +1,10 @@
 //! What an operator does to a replica that lost its disk, or whose state differs (R9, R16).
 
 use crate::home::random_secret;
+use crate::run::of_recovery;
 use crate::{ExitCode, Home, HomeError};
 use pbft_replica::{RejoinError, RepairError, create_learner};
-use pbft_storage::{FileDisk, LockError, OpenError, SEGMENT_SIZE};
+use pbft_storage::{FileDisk, LockError, SEGMENT_SIZE, is_segment};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,8 +47,13 @@ pub enum OperatorError {
         source: io::Error,
     },
     /// There is nothing to repair, or it cannot be.
-    #[error(transparent)]
-    Repair(#[from] RepairError),
+    #[error("{path}: {source}")]
+    Repair {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        source: RepairError,
+    },
 }
 
 impl OperatorError {
@@ -56,11 +62,12 @@ impl OperatorError {
         match self {
             Self::HasJournal { .. } => ExitCode::Configuration,
             Self::Home(error) => error.exit_code(),
-            Self::Repair(RepairError::Healthy | RepairError::UnderWay | RepairError::NotOfItsState(_)) => ExitCode::No,
-            Self::Repair(RepairError::Read(pbft_replica::RecoveryError::Journal(OpenError::Foreign { .. }))) => {
-                ExitCode::Configuration
-            }
-            Self::Lock(_) | Self::Rejoin { .. } | Self::Io { .. } | Self::Repair(_) => ExitCode::Io,
+            Self::Repair { source, .. } => match source {
+                RepairError::Healthy | RepairError::UnderWay | RepairError::NotOfItsState(_) => ExitCode::No,
+                RepairError::Read(error) => of_recovery(error),
+                RepairError::Journal(_) => ExitCode::Io,
+            },
+            Self::Lock(_) | Self::Rejoin { .. } | Self::Io { .. } => ExitCode::Io,
         }
     }
 }
@@ -90,7 +97,7 @@ pub fn rejoin(home: &Home) -> Result<(), OperatorError> {
 /// The one segment gets its place at once: a journal without its first record would vote.
 fn take_over(draft: &Path, data: &Path) -> io::Result<()> {
     let files: Vec<_> = fs::read_dir(draft)?.collect::<Result<_, _>>()?;
-    let segments = files.iter().map(fs::DirEntry::file_name).filter(|name| crate::home::is_segment(&name.to_string_lossy()));
+    let segments = files.iter().map(fs::DirEntry::file_name).filter(|name| is_segment(&name.to_string_lossy()));
     let [segment] = &segments.collect::<Vec<_>>()[..] else {
         return Err(io::Error::other("a new journal is not one segment"));
     };
@@ -103,6 +110,7 @@ fn take_over(draft: &Path, data: &Path) -> io::Result<()> {
 /// halted it. The replica must not run.
 pub fn repair(home: &Home) -> Result<String, OperatorError> {
     home.check_data()?;
-    let alarm = pbft_replica::repair(FileDisk::open(&home.data())?, &home.identity())?;
-    Ok(alarm.to_string())
+    let path = home.data();
+    let repaired = pbft_replica::repair(FileDisk::open(&path)?, &home.identity());
+    repaired.map(|alarm| alarm.to_string()).map_err(|source| OperatorError::Repair { path, source })
 }

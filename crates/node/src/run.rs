@@ -9,7 +9,7 @@ use crate::room::CLIENT_BYTES;
 use crate::shared::Shared;
 use crate::threads::{Arriving, Common, FROM_REPLICAS, QUESTIONS};
 use crate::{ExitCode, Home, HomeError};
-use pbft_message::{Authenticator, Genesis, Signer, alpn};
+use pbft_message::{Authenticator, Genesis, Parameters, Signer, alpn};
 use pbft_network::{BindError, Channels, Class, Dial, Directory, Endpoint, Settings};
 use pbft_protocol::Outbound;
 use pbft_protocol::agreement::Config;
@@ -92,11 +92,21 @@ impl RunError {
     pub const fn exit_code(&self) -> ExitCode {
         match self {
             Self::Home(error) => error.exit_code(),
-            Self::UnknownService(_)
-            | Self::Journal { source: OpenError::Empty | OpenError::Foreign { .. } | OpenError::Format { .. }, .. }
-            | Self::Recovery { source: RecoveryError::Unverified { .. }, .. } => ExitCode::Configuration,
+            // A disk that failed may be well at the next start. What is damaged or another's stays so.
+            Self::UnknownService(_) | Self::Journal { .. } => ExitCode::Configuration,
+            Self::Recovery { source, .. } => of_recovery(source),
             _ => ExitCode::Io,
         }
+    }
+}
+
+/// Trying again helps only where the disk failed.
+pub(crate) const fn of_recovery(error: &RecoveryError) -> ExitCode {
+    match error {
+        RecoveryError::Journal(OpenError::Disk(_))
+        | RecoveryError::Fetched(_)
+        | RecoveryError::Snapshot(SnapshotError::Disk(_) | SnapshotError::Full(_)) => ExitCode::Io,
+        _ => ExitCode::Configuration,
     }
 }
 
@@ -129,6 +139,9 @@ pub async fn run_named_service(home: Home, outbound: Option<Outbound>, stop: Can
 /// ```
 pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>, stop: CancellationToken) -> Result<(), RunError> {
     let clock = Clock::start();
+    // Whoever starts a replica twice is told that, and not that its ports are in use.
+    home.check_data()?;
+    let disk = FileDisk::open(&home.data()).map_err(HomeError::Lock)?;
     let shared = Arc::new(Shared::new(home.genesis.replica_count()));
     let instruments = Arc::new(Instruments::new(&home, shared.clone(), clock, memory_bound(&home)));
     let http = home.config.http_address();
@@ -140,7 +153,7 @@ pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>,
     let (service, hashing) = Metered::new(service);
     let authenticator = Authenticator::new(home.genesis.clone());
     let pool = verification_pool()?;
-    let recovered = open(&home, service, &authenticator, clock, &pool)?;
+    let recovered = open((&home, disk), service, &authenticator, clock, &pool)?;
     let (channels, from_replicas, from_clients) = channels();
     let of_network = |(name, sender)| Queue::of_tasks(name, sender);
     let mut queues: Vec<Queue> =
@@ -173,14 +186,12 @@ pub async fn run<S: Service>(home: Home, service: S, outbound: Option<Outbound>,
 
 /// Journal, newest snapshot, core and executor as they were.
 fn open<S: Service>(
-    home: &Home,
+    (home, disk): (&Home, FileDisk),
     service: S,
     authenticator: &Authenticator,
     clock: Clock,
     pool: &ThreadPool,
 ) -> Result<Recovered<FileDisk, S>, RunError> {
-    home.check_data()?;
-    let disk = FileDisk::open(&home.data()).map_err(HomeError::Lock)?;
     let disk_error = |source| RunError::Disk { path: home.data(), source };
     Journal::bind(disk.share(), &home.identity()).map_err(disk_error)?;
     let config =
@@ -250,8 +261,25 @@ fn dial_others(home: &Home, endpoint: &Endpoint) -> Result<Vec<Dial>, RunError> 
     others.map(|((_, entry), address)| Ok(endpoint.dial(entry.transport_key, address)?)).collect()
 }
 
-/// What follows from the limits, in bytes: requests and batches, frames on their way in, connections. The service's own
-/// state comes on top.
+/// What a vote or a remembered request takes at most, with its place in a map.
+const ENTRY: usize = 256;
+
+/// What agreement and the table of clients hold beside bodies and results (R8, R9).
+fn kept(genesis: &Genesis) -> usize {
+    let replicas = genesis.replica_count();
+    let window = usize::try_from(genesis.parameters.log_window).unwrap_or(usize::MAX);
+    // For each number two votes of everybody, and two certificates; commit certificates also one window below h and one above.
+    let slots = window.saturating_mul(replicas).saturating_mul(6).saturating_mul(ENTRY);
+    // Everybody's view-change, the new-view of this view, and the own one of the next.
+    let view_changes = genesis.max_message_bytes().saturating_mul(2);
+    let Parameters { max_clients, requests_in_flight, .. } = genesis.parameters;
+    // The executor's, and what the core keeps of it.
+    let clients = max_clients.saturating_mul(requests_in_flight).saturating_mul(ENTRY);
+    slots.saturating_add(view_changes).saturating_add(clients)
+}
+
+/// What follows from the limits, in bytes: requests and batches, what is signed and not settled, the clients' table, frames on
+/// their way in, connections. Evidence and the service's own state come on top.
 fn memory_bound(home: &Home) -> u64 {
     let settings = settings(home);
     let limits = &home.config.limits;
@@ -262,6 +290,6 @@ fn memory_bound(home: &Home) -> u64 {
     let inbound = frames.saturating_add(requests);
     let held =
         limits.pending_bytes.saturating_add(limits.body_bytes).saturating_add(home.genesis.parameters.max_cached_result_bytes);
-    let held = held.saturating_add(JOURNAL_BYTES).saturating_add(GROUP_BYTES);
+    let held = held.saturating_add(JOURNAL_BYTES).saturating_add(GROUP_BYTES).saturating_add(kept(&home.genesis));
     (held as u64).saturating_add(settings.memory_bound(others)).saturating_add(inbound)
 }

@@ -1,3 +1,4 @@
+use crate::admission::Admission;
 use crate::backlog::Backlog;
 use crate::clock::Clock;
 use crate::core::{Core, HAND_OVER, Moved, Stopping, Wake};
@@ -159,6 +160,7 @@ pub fn start<S: Service>(
         executor: for_questions,
         queries,
         throttle: Throttle::default(),
+        admission: Admission::new(home.config.limits.client_requests_per_second),
         pool,
         clock,
     };

@@ -1,8 +1,9 @@
 //! The client's side of the protocol (R2): which replica gets a request and when, and which answer is accepted.
 //!
-//! Upon submitting a request: send it to the primary of the view believed in. Upon expiry of its timer, or the first
-//! refusal: send it to all replicas, again and again with backoff. Upon the same answer from weak_quorum distinct
-//! replicas: it is accepted, for one of them is correct. Nothing fewer of them say has any effect but this:
+//! Upon submitting a request: send it to the primary of the view believed in, and one every so often to all replicas, so that the
+//! backups can measure the primary (R18). Upon expiry of its timer, or the first refusal: send it to all replicas, again and again
+//! with backoff. Upon the same answer from weak_quorum distinct replicas: it is accepted, for one of them is correct. Nothing fewer
+//! of them say has any effect but this:
 //!
 //! - `Busy` makes the session wait before it sends the request to *that* replica again. It answers nothing, and
 //!   the other replicas get the request as if it had not been said: a liar slows down no one but itself.
@@ -21,6 +22,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// No larger request goes to all replicas at once, in bytes.
+const LARGEST_SAMPLE: usize = 64 << 10;
+
 /// How many different answers of one replica to one request count; the oldest goes first.
 const ANSWERS_OF_A_REPLICA: usize = 4;
 
@@ -36,11 +40,18 @@ pub struct Settings {
     pub retry_max: Duration,
     /// The shortest that a `Busy` replica is left alone (20 ms).
     pub busy_min: Duration,
+    /// From one request that goes to all replicas at once to the next (2 s): only what backups know of, they measure (R18).
+    pub sample: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { retry_initial: Duration::from_millis(300), retry_max: Duration::from_secs(4), busy_min: Duration::from_millis(20) }
+        Self {
+            retry_initial: Duration::from_millis(300),
+            retry_max: Duration::from_secs(4),
+            busy_min: Duration::from_millis(20),
+            sample: Duration::from_secs(2),
+        }
     }
 }
 
@@ -62,6 +73,8 @@ pub struct Session {
     key: SecretKey,
     settings: Settings,
     last: Timestamp,
+    /// When a request went to all replicas at once, or the first one was sent.
+    sampled: Option<Duration>,
     /// The own timestamps from the lowest in flight on: more than W, and the lowest could fall out of the window (R8).
     spent: BTreeSet<Timestamp>,
     /// The highest view that each replica reported. A correct one's views only grow (R13).
@@ -148,6 +161,7 @@ impl Session {
             key,
             settings,
             last: Timestamp(0),
+            sampled: None,
             spent: BTreeSet::new(),
             views: BTreeMap::new(),
             outstanding: BTreeMap::new(),
@@ -162,7 +176,12 @@ impl Session {
         let timestamp = self.next_timestamp(wall_micros).ok_or(SubmitError::NoTimestampLeft)?;
         let request = self.sign(timestamp, operations)?;
         let primary = self.genesis.primary(self.view());
-        self.insert(now, request, Some(primary))?;
+        let sampled = *self.sampled.get_or_insert(now);
+        let is_sample = now >= sampled.saturating_add(self.settings.sample) && request.size() <= LARGEST_SAMPLE;
+        self.insert(now, request, (!is_sample).then_some(primary))?;
+        if is_sample {
+            self.sampled = Some(now);
+        }
         Ok(timestamp)
     }
 

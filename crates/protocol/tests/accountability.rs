@@ -382,6 +382,13 @@ fn r17_a_view_change_that_hides_a_commit_is_caught_wherever_both_stand() {
     cluster.run(20);
     assert_eq!(cluster.evidence(WITNESS), [(liar, kind)], "the commit is in the certificate of the restarted replica");
 
+    // An older certificate for its number hides it as well as none.
+    let cluster = Cluster::new(4);
+    let digest = other_digest();
+    let reports = |view| view_change(&cluster, 3, vec![prepared(&cluster, view, digest, &[1, 2, 3])], 3);
+    let committed_in = |view| *commit(&cluster, view, digest, 3);
+    assert!(reports(0).hides(&committed_in(1)) && !reports(1).hides(&committed_in(1)) && !reports(1).hides(&committed_in(0)));
+
     let mut cluster = Cluster::new(4);
     let change = Message::ViewChange(hiding(&cluster, 3));
     tell(&mut cluster, 3, change);

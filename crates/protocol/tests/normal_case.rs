@@ -314,7 +314,12 @@ fn r14_a_newer_state_is_fetched_when_nobody_serves_the_one_that_was_wanted() {
     stalled(&mut cluster);
     let targets: Vec<_> = cluster.transfers.iter().map(|(_, target)| target.sequence).collect();
     assert_eq!(targets, [SequenceNumber(80), cluster.replica(3).low_watermark()]);
-    let target = cluster.transfers[1].1.clone();
+    // The older one is installed after all: the newer one is still to come, and nothing is executed on top of it.
+    let [older, target] = [0, 1].map(|number| cluster.transfers[number].1.clone());
+    cluster.transfer(3, &older);
+    cluster.run(100);
+    let progress = cluster.replica(3).progress();
+    assert_eq!((progress.executed, progress.transferring), (older.sequence, Some(target.sequence)));
     cluster.nodes[3].executor.stalled = false;
     cluster.transfer(3, &target);
     cluster.run(100);

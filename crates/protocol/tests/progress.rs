@@ -84,7 +84,7 @@ fn a_suspicion_is_told_with_its_reason_and_who_shares_it() {
 }
 
 #[test]
-fn the_running_timers_are_told_with_the_one_that_follows_from_requests() {
+fn the_running_timers_are_told_with_those_that_follow_from_requests() {
     let mut cluster = Cluster::new(4);
     let names = |replica: &Replica| replica.timers().map(|(timer, _)| timer.name()).collect::<Vec<_>>();
     assert_eq!(names(cluster.replica(0)), ["heartbeat", "status", "idle_checkpoint"]);
@@ -92,9 +92,16 @@ fn the_running_timers_are_told_with_the_one_that_follows_from_requests() {
     cluster.isolate(1, true);
     cluster.submit(1, "waits").unwrap();
     let replica = cluster.replica(1);
-    assert_eq!(names(replica), ["primary_alive", "status", "request"]);
+    assert_eq!(names(replica), ["primary_alive", "status", "request", "measure"]);
     let next = replica.timers().map(|(_, deadline)| deadline).min();
     assert_eq!(next, replica.poll_timeout());
+    // Both follow from what waits longest, whoever else asks.
+    let of_requests = |replica: &Replica| replica.timers().skip(2).map(|(_, deadline)| deadline).collect::<Vec<_>>();
+    let before = of_requests(replica);
+    cluster.run(5);
+    let later = cluster.request(1, "waits for less");
+    cluster.with_replica(1, |replica, now| replica.handle_request(now, later)).unwrap().unwrap();
+    assert_eq!(of_requests(cluster.replica(1)), before);
 }
 
 #[test]

@@ -4,11 +4,21 @@
 
 mod cluster;
 
-use cluster::{Cluster, save};
+use cluster::{Cluster, save, signed::other_digest};
 use pbft_message::*;
+use pbft_protocol::Now;
 use pbft_protocol::agreement::*;
 use std::cell::Cell;
 use std::rc::Rc;
+
+/// One checkpoint interval.
+fn order_four(cluster: &mut Cluster) {
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(20);
+}
 
 #[test]
 fn r15_a_restarted_backup_keeps_its_view_and_votes_and_loses_nothing() {
@@ -48,6 +58,77 @@ fn r15_a_restarted_primary_casts_no_vote_in_its_old_view_and_leaves_it_first() {
     assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 0 && in_old_view(message)));
     assert!(cluster.alive().into_iter().all(|id| cluster.replica(id).view() == View(1)));
     assert!((0..4).all(|id| cluster.evidence(id).is_empty()), "an honest restart accuses nobody");
+}
+
+/// The executor tells that one snapshot is durable, and that the next one is begun, in one breath.
+#[test]
+fn r09_the_journal_begins_with_no_base_whose_snapshot_is_not_durable() {
+    let mut cluster = Cluster::new(4);
+    order_four(&mut cluster);
+    cluster.with_replica(3, |replica, now| replica.handle_snapshot_started(now, SequenceNumber(4)));
+    let at_four = cluster.nodes[3].executor.clone();
+    order_four(&mut cluster);
+    cluster.with_replica(3, |replica, now| {
+        replica.handle_snapshot(now, SequenceNumber(4));
+        replica.handle_snapshot_started(now, SequenceNumber(8));
+    });
+    cluster.run(20);
+    let committed = |cluster: &Cluster| -> Vec<u64> {
+        let records = cluster.nodes[3].journal.iter();
+        records
+            .filter_map(|record| if let Record::Committed(certificate) = record { Some(certificate.sequence.0) } else { None })
+            .collect()
+    };
+    assert_eq!(committed(&cluster), [5, 6, 7, 8], "what the snapshot at 4 lacks is there, and nothing else");
+    // The snapshot at 8 is not: it comes back at 4, alone, with all that it acknowledged.
+    cluster.isolate(3, true);
+    cluster.crash(3);
+    cluster.restart_from(3, at_four);
+    cluster.run(50);
+    assert_eq!(cluster.served(3), 8);
+    cluster.isolate(3, false);
+    cluster.with_replica(3, |replica, now| replica.handle_snapshot_started(now, SequenceNumber(8)));
+    // One that is durable, but not beside the newest base.
+    cluster.with_replica(3, |replica, now| replica.handle_snapshot(now, SequenceNumber(4)));
+    cluster.run(20);
+    assert!(committed(&cluster).contains(&5));
+    cluster.with_replica(3, |replica, now| replica.handle_snapshot(now, SequenceNumber(8)));
+    cluster.run(20);
+    assert!(!committed(&cluster).contains(&8));
+}
+
+/// Its own new-view may be in the part of the journal that goes, and not be sent yet.
+#[test]
+fn r09_the_journal_begins_anew_with_the_new_view_that_a_primary_is_about_to_send() {
+    let mut cluster = Cluster::new(4);
+    order_four(&mut cluster);
+    cluster.crash(0);
+    let remembers = |cluster: &Cluster| {
+        let mut replica = cluster.replica(1).clone();
+        let now = Now { monotonic: cluster.now, wall: 0 };
+        replica.handle_snapshot_started(now, SequenceNumber(4));
+        let (_, rest) = replica.poll_effects().split();
+        let records = rest.base().unwrap_or_default();
+        !replica.is_active() && records.iter().any(|record| matches!(record, Record::NewView(own) if own.view == View(1)))
+    };
+    cluster.run_until(3_000, remembers);
+}
+
+#[test]
+fn r09_a_replay_that_gives_another_state_than_was_signed_halts() {
+    let mut cluster = Cluster::new(4);
+    // No checkpoint becomes stable: nobody certifies a state.
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Checkpoint(_)) { vec![] } else { vec![message] });
+    let mut other = cluster.nodes[3].executor.clone();
+    other.state = other_digest();
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.crash(3);
+    cluster.restart_from(3, other);
+    cluster.run(50);
+    assert_eq!(cluster.replica(3).halted(), Some(Alarm::ReplayDiffers(SequenceNumber(4))));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod cluster;
 
-use cluster::Cluster;
+use cluster::{Cluster, signed};
 use pbft_message::*;
 use pbft_protocol::agreement::*;
 
@@ -33,7 +33,51 @@ fn r10_a_silent_primary_is_replaced_even_without_requests() {
 }
 
 #[test]
-fn r10_a_primary_that_orders_others_but_censors_one_client_is_replaced() {
+fn r10_fewer_than_a_quorum_wait_for_the_others_in_the_next_view_and_run_no_further() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.isolate(3, true);
+    cluster.run(10_000);
+    assert_eq!(views(&cluster)[..2], [1, 1]);
+}
+
+#[test]
+fn r10_heartbeats_of_another_do_not_keep_a_silent_primary() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    for counter in 1..150 {
+        for to in [1, 3] {
+            cluster.inject(2, to, Message::Heartbeat { view: View(0), counter });
+        }
+        cluster.run(10);
+    }
+    assert_eq!(views(&cluster), [1, 1, 1]);
+}
+
+#[test]
+fn r13_a_new_view_that_was_lost_is_sent_again_to_who_waits_for_it() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.lie = Box::new(|_, to, message| if to == 3 && matches!(message, Message::NewView(_)) { vec![] } else { vec![message] });
+    cluster.submit_to_all("a");
+    cluster.run_until(3_000, |cluster| {
+        [1, 2].iter().all(|id| cluster.replica(*id).view() == View(1) && cluster.replica(*id).is_active())
+    });
+    cluster.run(100);
+    assert_eq!((views(&cluster), cluster.replica(3).is_active()), (vec![1, 1, 1], false));
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(400, |cluster| cluster.replica(3).is_active() && cluster.replica(3).view() == View(1));
+}
+
+#[test]
+fn r10_a_primary_that_orders_others_but_censors_one_client_or_one_request_is_replaced() {
+    // The others are another client's, or the same one's.
+    for favoured in [0, 1] {
+        censor(favoured);
+    }
+}
+
+fn censor(favoured: u64) {
     let mut cluster = Cluster::new(4);
     let victim = cluster.request(1, "censored");
     // The primary never gets to see the victim's request, and so never proposes it.
@@ -45,13 +89,60 @@ fn r10_a_primary_that_orders_others_but_censors_one_client_is_replaced() {
         cluster.with_replica(id, |replica, now| replica.handle_request(now, victim.clone())).unwrap().unwrap();
     }
     for number in 0..12 {
-        let request = cluster.request(0, &format!("{number}"));
-        let _ = cluster.with_replica(0, |replica, now| replica.handle_request(now, request));
+        let request = cluster.request(favoured, &format!("{number}"));
+        for id in [0, 3] {
+            let _ = cluster.with_replica(id, |replica, now| replica.handle_request(now, request.clone()));
+        }
         cluster.run(50);
     }
+    assert!(views(&cluster).iter().all(|view| *view >= 1), "within the time-out: {}", cluster.describe());
     cluster.run(1_500);
     assert!(cluster.nodes[1].executor.requests.iter().any(|(client, _)| *client == victim.client), "{}", cluster.describe());
     assert!(views(&cluster).iter().all(|view| *view >= 1));
+}
+
+/// The clock of the lowest one does not start again with each that comes after it.
+#[test]
+fn r10_a_client_that_asks_on_and_on_does_not_save_the_primary_that_censors_it() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, to, message| if to == 0 && matches!(message, Message::Request(_)) { vec![] } else { vec![message] });
+    for number in 0..8 {
+        let request = cluster.request(1, &format!("{number}"));
+        for id in 1..4 {
+            cluster.with_replica(id, |replica, now| replica.handle_request(now, request.clone())).unwrap().unwrap();
+        }
+        cluster.run(100);
+    }
+    assert!((1..4).all(|id| cluster.replica(id).view() == View(1)), "{}", cluster.describe());
+}
+
+/// Only the state tells it that the request was executed long ago.
+#[test]
+fn r10_a_replica_that_fetches_a_state_catches_up_before_it_suspects() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].executor.stalled = true;
+    cluster.isolate(3, true);
+    let old = cluster.request(1, "old");
+    let ask = |cluster: &mut Cluster, id| cluster.with_replica(id, |replica, now| replica.handle_request(now, old.clone()));
+    for id in 0..3 {
+        ask(&mut cluster, id).unwrap().unwrap();
+    }
+    for number in 0..40 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(4);
+    }
+    cluster.isolate(3, false);
+    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    ask(&mut cluster, 3).unwrap().unwrap();
+    // The time-out is 500 ms.
+    cluster.run(900);
+    let suspects =
+        cluster.sent.iter().filter(|(from, _, message)| *from == 3 && matches!(message, Message::Suspect { .. })).count();
+    assert_eq!(suspects, 0, "{}", cluster.describe());
+    // But not for ever: a state that nobody serves is no excuse.
+    cluster.run_until(2_000, |cluster| {
+        cluster.sent.iter().any(|(from, _, message)| *from == 3 && matches!(message, Message::Suspect { .. }))
+    });
 }
 
 #[test]
@@ -64,6 +155,31 @@ fn r10_one_replica_that_cannot_hear_the_primary_changes_no_view() {
     }
     assert_eq!(views(&cluster), [0, 0, 0, 0], "{}", cluster.describe());
     assert!(cluster.all_served(20));
+}
+
+#[test]
+fn r02_a_replica_alone_in_a_view_that_it_would_lead_passes_requests_on() {
+    let mut cluster = Cluster::new(5);
+    for from in [0, 3] {
+        let change = signed::view_change(&cluster, 2, vec![], from);
+        cluster.inject(from, 2, Message::ViewChange(change));
+    }
+    cluster.run_until(500, |cluster| cluster.replica(2).view() == View(2) && !cluster.replica(2).is_active());
+    // What it passes on first is lost.
+    cluster.lie =
+        Box::new(|from, _, message| if from == 2 && matches!(message, Message::Request(_)) { vec![] } else { vec![message] });
+    let request = cluster.request(0, "a");
+    cluster.with_replica(2, |replica, now| replica.handle_request(now, request.clone())).unwrap().unwrap();
+    cluster.run(20);
+    assert_eq!(cluster.served(0), 0);
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    // It is sent again in time, and not whenever the client asks: nobody makes it flood the others.
+    for _ in 0..100 {
+        cluster.with_replica(2, |replica, now| replica.handle_request(now, request.clone())).unwrap().unwrap();
+    }
+    cluster.run(20);
+    assert_eq!(cluster.served(0), 0);
+    cluster.run_until(2_000, |cluster| cluster.all_served(1));
 }
 
 #[test]
@@ -135,10 +251,8 @@ fn r11_what_prepared_anywhere_survives_into_the_next_view() {
     }
 }
 
-#[test]
-fn r12_numbers_that_nobody_prepared_become_null() {
-    let mut cluster = Cluster::new(4);
-    // The first proposal reaches nobody, the second prepares everywhere but does not commit.
+/// The first proposal reaches nobody, the second prepares everywhere but does not commit; then the primary dies.
+fn leave_a_gap(cluster: &mut Cluster) {
     cluster.lie = Box::new(|_, _, message| match &message {
         Message::PrePrepare { header, .. } if header.view == View(0) && header.sequence == SequenceNumber(1) => vec![],
         Message::Commit(_) => vec![],
@@ -149,10 +263,30 @@ fn r12_numbers_that_nobody_prepared_become_null() {
     cluster.run(20);
     cluster.crash(0);
     cluster.lie = Box::new(|_, _, message| vec![message]);
+}
+
+#[test]
+fn r12_numbers_that_nobody_prepared_become_null() {
+    let mut cluster = Cluster::new(4);
+    leave_a_gap(&mut cluster);
     cluster.run_until(3_000, |cluster| cluster.all_served(1));
     let executed = &cluster.nodes[1].executor.executed;
     assert_eq!(executed[0], NULL_DIGEST);
     assert_ne!(executed[1], NULL_DIGEST);
+}
+
+#[test]
+fn r23_who_was_away_is_told_of_null_requests_too() {
+    let mut cluster = Cluster::new(7);
+    cluster.isolate(6, true);
+    leave_a_gap(&mut cluster);
+    cluster.run_until(3_000, |cluster| (1..6).all(|id| cluster.replica(id).executed() == SequenceNumber(2)));
+    // The others send their own votes for it to nobody any more.
+    cluster.lie = Box::new(|_, to, message| if to == 6 && matches!(message, Message::Commit(_)) { vec![] } else { vec![message] });
+    cluster.isolate(6, false);
+    cluster.run_until(1_000, |cluster| cluster.replica(6).executed() == SequenceNumber(2));
+    assert_eq!(cluster.nodes[6].executor.executed[0], NULL_DIGEST);
+    assert!(cluster.transfers.is_empty());
 }
 
 #[test]
@@ -170,6 +304,30 @@ fn r12_a_new_primary_without_a_prepared_body_fetches_it_first() {
     cluster.lie = Box::new(|_, _, message| vec![message]);
     cluster.run_until(3_000, |cluster| cluster.all_served(1));
     assert!(cluster.sent.iter().any(|(from, _, message)| *from == 1 && matches!(message, Message::FetchBody { .. })));
+}
+
+#[test]
+fn r23_votes_for_what_prepared_in_the_view_before_are_sent_again_when_they_were_lost() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Commit(_)) { vec![] } else { vec![message] });
+    cluster.submit(0, "prepared").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    // In view 1 replica 3, without which there is no quorum, gets no vote at first.
+    cluster.lie = Box::new(|_, to, message| match &message {
+        Message::Commit(commit) if commit.view == View(0) => vec![],
+        Message::Prepare { .. } if to == 3 => vec![],
+        _ => vec![message],
+    });
+    cluster.run_until(3_000, |cluster| cluster.replica(3).view() == View(1) && cluster.replica(3).is_active());
+    cluster.run(50);
+    assert!(!cluster.all_served(1));
+    cluster.lie = Box::new(|_, _, message| match &message {
+        Message::Commit(commit) if commit.view == View(0) => vec![],
+        _ => vec![message],
+    });
+    cluster.run_until(300, |cluster| cluster.all_served(1));
+    assert_eq!(views(&cluster), [1, 1, 1]);
 }
 
 #[test]
@@ -284,6 +442,28 @@ fn r17_evidence_is_stored_spread_once_and_survives_a_restart() {
     cluster.restart(1);
     assert_eq!(cluster.evidence(1), held);
     assert!(held.iter().all(|(accused, _)| *accused == 0), "nobody else is accused: {held:?}");
+}
+
+/// The evidence is there before the view is.
+#[test]
+fn r10_a_proven_liar_is_suspected_as_soon_as_its_view_is_entered() {
+    let mut cluster = Cluster::new(4);
+    let other = signed::proposal(&mut cluster, 1, "a").0;
+    let [one, another] = [other, signed::other_digest()].map(|digest| signed::header(&cluster, 1, signed::ONE, digest));
+    let evidence = Evidence::PrePrepares(one, another);
+    // What it is told stays with it.
+    cluster.cut.extend((0..3).map(|to| (3, to)));
+    cluster.inject(0, 3, Message::Evidence(evidence));
+    cluster.run(20);
+    assert_eq!(cluster.evidence(3), [(1, EvidenceKind::TwoPrePrepares)]);
+    cluster.cut.clear();
+    let suspects = |cluster: &Cluster| {
+        cluster.sent.iter().filter(|(from, _, message)| *from == 3 && matches!(message, Message::Suspect { view: View(1) })).count()
+    };
+    cluster.crash(0);
+    cluster.run_until(3_000, |cluster| cluster.replica(3).view() == View(1) && cluster.replica(3).is_active());
+    cluster.run(5);
+    assert!(suspects(&cluster) > 0, "{}", cluster.describe());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use crate::snapshots::{choose_snapshot, reaches};
 use pbft_crypto::Digest;
-use pbft_message::{Authenticator, Batch, CheckpointState, Proposal, SequenceNumber, StableCertificate, Verified, View, codec};
+use pbft_message::{
+    Authenticator, Batch, CheckpointState, Proposal, SequenceNumber, StableCertificate, StatePart, Verified, View, codec,
+};
 use pbft_protocol::agreement::{Alarm, Record};
 use pbft_protocol::execution::{
     Executor, FrozenState, InstallError, InstalledState, Ordered, OutOfOrder, SavedCheck, SavedStateError,
@@ -121,15 +123,37 @@ fn read_records<D: Disk>(disk: D) -> Result<(Identity, Vec<Record>), BackupError
 /// Checks all of a snapshot, chunk by chunk: that the file is whole, its certificate is of this cluster, and its chunks give
 /// the certified state.
 pub fn verify_snapshot<D: Disk>(
+    snapshot: SnapshotReader<D>,
+    authenticator: &Authenticator,
+) -> Result<(Verified<StableCertificate>, CheckpointState), BackupError> {
+    check_chunks(snapshot, authenticator, |_, _| {})
+}
+
+/// The chunks of the service's certified state, out of a snapshot that [`verify_snapshot`] finds in order.
+pub fn read_service_state<D: Disk>(
+    snapshot: SnapshotReader<D>,
+    authenticator: &Authenticator,
+) -> Result<Vec<Vec<u8>>, BackupError> {
+    let mut chunks = Vec::new();
+    check_chunks(snapshot, authenticator, |part, chunk| {
+        if part == StatePart::Service {
+            chunks.push(chunk);
+        }
+    })?;
+    Ok(chunks)
+}
+
+fn check_chunks<D: Disk>(
     mut snapshot: SnapshotReader<D>,
     authenticator: &Authenticator,
+    mut each: impl FnMut(StatePart, Vec<u8>),
 ) -> Result<(Verified<StableCertificate>, CheckpointState), BackupError> {
     if snapshot.identity().cluster != authenticator.genesis().cluster_id() {
         return Err(snapshot.foreign().into());
     }
     let mut check = SavedCheck::begin(snapshot.header(), authenticator)?;
     while let Some(chunk) = snapshot.next_chunk()? {
-        check.add(&chunk)?;
+        each(check.add(&chunk)?, chunk);
     }
     Ok(check.finish()?)
 }
@@ -183,7 +207,7 @@ pub fn restore_snapshot<D: Disk, F: Disk>(
         return Err(BackupError::NotNewer { here, offered });
     }
     snapshots.adopt(snapshot)?;
-    snapshots.keep_newest(2)?;
+    snapshots.keep_newest(2, offered.0)?;
     let Some(mut journal) = journal else { return Ok(RestoredInto::NoJournal) };
     journal.commit(&[codec::encode(&Record::Stable((**certificate).clone()))])?;
     Ok(RestoredInto::Journal)

@@ -24,7 +24,7 @@ mod snapshots;
 mod throttle;
 
 pub use audit::Audit;
-pub use backup::{BackupError, RestoredInto, newest_stable_state, restore_snapshot, verify_snapshot};
+pub use backup::{BackupError, RestoredInto, newest_stable_state, read_service_state, restore_snapshot, verify_snapshot};
 pub use execution::{Execution, ExecutionEffect, ExecutionError, FromExecutor, Order, order_of};
 pub use forensics::keep_for_forensics;
 pub use journal::{GROUP_BYTES, JournalWriter};

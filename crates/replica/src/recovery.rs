@@ -35,11 +35,24 @@ pub enum RecoveryError {
     #[error(transparent)]
     Fetched(#[from] DiskError),
     /// A snapshot is not what it says.
-    #[error(transparent)]
-    SavedState(#[from] SavedStateError),
+    #[error(
+        "snapshot-{sequence:020}.bin: {source}; it was made under another genesis, or altered. Move it away: the replica then goes on \
+         from an older state, or from what the others have"
+    )]
+    SavedState {
+        /// The snapshot's sequence number.
+        sequence: u64,
+        /// What is wrong with it.
+        source: SavedStateError,
+    },
     /// A snapshot is not of this service.
-    #[error(transparent)]
-    Install(#[from] InstallError),
+    #[error("snapshot-{sequence:020}.bin: {source}; it is of another service")]
+    Install {
+        /// The snapshot's sequence number.
+        sequence: u64,
+        /// What is wrong with it.
+        source: InstallError,
+    },
 }
 
 /// Where a record of the journal stands.
@@ -94,8 +107,13 @@ pub fn recover<D: Disk, S: Service>(
     let (snapshot, damaged) = choose_snapshot(&mut snapshots)?;
     let executor = match snapshot {
         Some(snapshot) => {
-            let saved = InstalledState::from_saved(&snapshot.header, snapshot.chunks, &config.authenticator)?;
-            Executor::restore(genesis, service, saved)?
+            let sequence = snapshot.sequence;
+            let saved = InstalledState::from_saved(&snapshot.header, snapshot.chunks, &config.authenticator);
+            let saved = saved.map_err(|source| RecoveryError::SavedState { sequence, source })?;
+            let executor =
+                Executor::restore(genesis, service, saved).map_err(|source| RecoveryError::Install { sequence, source })?;
+            snapshots.remove_above(sequence)?;
+            executor
         }
         None => Executor::new(genesis, service),
     };

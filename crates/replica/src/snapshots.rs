@@ -46,16 +46,27 @@ const fn committed_at(record: &Record) -> Option<u64> {
     }
 }
 
-/// Writes one snapshot and removes all but the two newest. Returns its size in bytes, headers aside.
+/// Writes one snapshot and removes all but the two newest; where there is no room beside two, the older one first. Returns its size
+/// in bytes, headers aside.
 pub fn save_snapshot<D: Disk>(
     snapshots: &mut Snapshots<D>,
     state: &FrozenState,
     certificate: &StableCertificate,
 ) -> Result<u64, SnapshotError> {
-    let mut bytes: u64 = 0;
-    let chunks = state.chunks().inspect(|chunk| bytes = bytes.saturating_add(chunk.len() as u64));
-    snapshots.save(certificate.sequence.0, &state.header(certificate), chunks)?;
-    snapshots.keep_newest(2)?;
+    let sequence = certificate.sequence.0;
+    let save = |snapshots: &mut Snapshots<D>| {
+        let mut bytes: u64 = 0;
+        let chunks = state.chunks().inspect(|chunk| bytes = bytes.saturating_add(chunk.len() as u64));
+        snapshots.save(sequence, &state.header(certificate), chunks).map(|()| bytes)
+    };
+    let bytes = match save(snapshots) {
+        Err(SnapshotError::Full(_)) if snapshots.list()?.iter().filter(|older| **older < sequence).count() > 1 => {
+            snapshots.keep_newest(1, sequence.saturating_sub(1))?;
+            save(snapshots)?
+        }
+        saved => saved?,
+    };
+    snapshots.keep_newest(2, sequence)?;
     Ok(bytes)
 }
 
@@ -63,8 +74,9 @@ pub fn save_snapshot<D: Disk>(
 mod tests {
     use super::*;
     use pbft_crypto::{Digest, PublicKey};
-    use pbft_message::{CommitCertificate, SequenceNumber, View};
+    use pbft_message::{CheckpointState, CommitCertificate, SequenceNumber, View};
     use pbft_storage::{Identity, MemoryDisk};
+    use std::sync::Arc;
 
     fn saved(sequences: &[u64]) -> MemoryDisk {
         let identity = identity();
@@ -112,6 +124,32 @@ mod tests {
         assert_eq!(chosen(&disk), (Some(8), Some(file(16))));
         rot(&mut disk, 8);
         assert_eq!(chosen(&disk), (None, Some(file(16))));
+    }
+
+    #[test]
+    fn where_three_snapshots_have_no_room_the_older_one_makes_way() {
+        let (sequence, time, root) = (SequenceNumber(8), 0, Digest::ZERO);
+        let epoch = pbft_message::Epoch(0);
+        let state = CheckpointState { sequence, epoch, configuration: root, service_root: root, clients_root: root, time };
+        let (large, leaves) = (Arc::new(vec![1_u8; 9000]), Arc::new(vec![Digest::ZERO]));
+        let (service, clients, service_leaves, clients_leaves) = (large.clone(), large, leaves.clone(), leaves);
+        let state = FrozenState { state, service, service_leaves, clients, clients_leaves };
+        let mut disk = saved(&[]);
+        let save = |disk: &mut MemoryDisk, sequence: u64| {
+            let mut snapshots = Snapshots::open(disk, &identity()).unwrap();
+            let certificate = StableCertificate { sequence: SequenceNumber(sequence), digest: Digest::ZERO, checkpoints: vec![] };
+            save_snapshot(&mut snapshots, &state, &certificate).map(|_| snapshots.list().unwrap())
+        };
+        assert_eq!(save(&mut disk, 8).unwrap(), [8]);
+        let one = disk.used();
+        disk.set_capacity(Some(one * 5 / 2));
+        assert_eq!(save(&mut disk, 16).unwrap(), [8, 16]);
+        assert_eq!(save(&mut disk, 24).unwrap(), [16, 24]);
+        let mut only = saved(&[]);
+        only.set_capacity(Some(one * 3 / 2));
+        assert_eq!(save(&mut only, 8).unwrap(), [8]);
+        assert!(matches!(save(&mut only, 16), Err(SnapshotError::Full(_))), "the last one stays");
+        assert_eq!(Snapshots::open(&mut only, &identity()).unwrap().list().unwrap(), [8]);
     }
 
     #[test]

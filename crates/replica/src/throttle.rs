@@ -19,6 +19,7 @@ const fn cost(message: &Message) -> u64 {
         Message::ViewChange(_) | Message::NewView(_) | Message::Evidence(_) => 10,
         Message::FetchBody { .. }
         | Message::FetchState(_)
+        | Message::State(_)
         | Message::Body(_)
         | Message::Committed { .. }
         | Message::Stable(_)

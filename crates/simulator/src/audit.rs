@@ -1,35 +1,69 @@
 //! What an auditor finds who gets the journals of all correct replicas (R17).
 
 use crate::checks::Invariant;
+use crate::process::Process;
+use crate::random::Random;
 use crate::world::World;
 use pbft_message::{Evidence, codec};
 use pbft_protocol::agreement::Record;
 use pbft_replica::Audit;
 use pbft_storage::Journal;
 
+/// So many of a hundred records of a journal that is not to be trusted.
+const TAMPERED: u64 = 5;
+
 impl World {
-    /// Reads what is on the disks of the correct replicas. A journal that does not read tells nothing: whether it must, is
-    /// for other invariants.
+    /// Reads what is on the disks of the correct replicas.
     pub fn audit(&self) -> Audit {
         let mut audit = Audit::new(self.authenticator.clone());
         for process in self.processes.iter().filter(|process| process.correct) {
-            let _ = Journal::read(process.disk.copy(), |_, bytes| {
-                if let Ok(record) = codec::decode::<Record>(bytes) {
-                    audit.read(record);
+            read(process, |bytes| take_in(&mut audit, bytes));
+        }
+        audit
+    }
+
+    /// Reads the disks of all, liars included, on each of which somebody has tampered with some records.
+    fn audit_of_forgers(&self, mut random: Random) -> Audit {
+        let mut audit = Audit::new(self.authenticator.clone());
+        for process in &self.processes {
+            read(process, |bytes| {
+                if random.percent(TAMPERED) {
+                    let mut altered = bytes.to_vec();
+                    if let Some(byte) = altered.get_mut(random.below(bytes.len() as u64) as usize) {
+                        *byte ^= 1 << random.below(8);
+                    }
+                    take_in(&mut audit, &altered);
                 }
+                take_in(&mut audit, bytes);
             });
         }
         audit
     }
 
     pub fn expect_just_audit(&mut self) {
-        let audit = self.audit();
+        self.expect_just("the journals of the correct replicas", &self.audit());
+        let forged = self.audit_of_forgers(self.random.clone());
+        self.expect_just("journals that were tampered with", &forged);
+    }
+
+    fn expect_just(&mut self, whose: &str, audit: &Audit) {
         let accused = audit.lies().map(Evidence::accused).map(|(accused, ..)| accused);
         let diverged = audit.diverged().map(|(replica, _)| replica);
         if let Some(innocent) = accused.chain(diverged).find(|replica| self.checker.is_correct(replica.0)) {
             let lies: Vec<_> = audit.lies().map(Evidence::lie).filter(|(accused, ..)| *accused == innocent).collect();
-            self.checker.fail(Invariant::AuditIsJust, || format!("the journals accuse the correct replica {innocent}: {lies:?}"));
+            self.checker.fail(Invariant::AuditIsJust, || format!("{whose} accuse the correct replica {innocent}: {lies:?}"));
         }
+    }
+}
+
+/// A journal that does not read tells nothing: whether it must, is for other invariants.
+fn read(process: &Process, mut on_record: impl FnMut(&[u8])) {
+    let _ = Journal::read(process.disk.copy(), |_, bytes| on_record(bytes));
+}
+
+fn take_in(audit: &mut Audit, bytes: &[u8]) {
+    if let Ok(record) = codec::decode::<Record>(bytes) {
+        audit.read(record);
     }
 }
 

@@ -1,7 +1,10 @@
-use crate::cluster::client_key;
+use crate::cluster::{client_entry, client_key};
 use crate::plan::Plan;
 use crate::random::Random;
-use pbft_message::{Authenticator, Blob, ClientId, ClientMessage, ReplicaId, Request, Signed, Timestamp, sign_request};
+use pbft_message::{
+    Authenticator, Blob, ClientEntry, ClientId, ClientMessage, ClientRole, MembershipOperation, ReplicaId, Request, Signed,
+    Timestamp, sign_request,
+};
 use pbft_protocol::session::{Session, Settings};
 use pbft_services::kv::{Compare, Expected, Operation, RangeEnd, Relation, Step, Target};
 use std::time::Duration;
@@ -9,12 +12,17 @@ use std::time::Duration;
 /// Microseconds since 1970 when a run begins.
 pub const WALL_AT_START: u64 = 1_700_000_000_000_000;
 
+/// Those that operators authorise and revoke have numbers from here on, and so many are they.
+const STRANGERS: u32 = 1000;
+const STRANGER_COUNT: u64 = 8;
+
 /// A client with its real session, or a liar with a real key.
 pub struct Client {
     pub id: u32,
     pub name: ClientId,
     pub session: Session,
     pub lies: bool,
+    operates: bool,
     /// How many requests it still wants to send.
     pub left: u64,
     /// It waits before it sends the next one.
@@ -29,13 +37,15 @@ pub struct Client {
 impl Client {
     pub fn new(id: u32, plan: &Plan, authenticator: &Authenticator, random: Random) -> Self {
         let key = client_key(id);
-        let lies = id >= plan.clients - plan.lying_clients;
+        let lies = (plan.clients - plan.lying_clients..plan.clients).contains(&id);
+        let operates = id >= plan.clients;
         Self {
             id,
             name: ClientId(key.public()),
             session: Session::new(authenticator.genesis().clone(), key, Settings::default()),
             lies,
-            left: if lies { plan.requests.min(30) } else { plan.requests },
+            operates,
+            left: if lies || operates { plan.requests.min(30) } else { plan.requests },
             thinking: false,
             random,
             operations: plan.operations,
@@ -46,9 +56,22 @@ impl Client {
     }
 
     /// The operations of the next request.
-    pub fn next_operations(&mut self) -> Vec<Operation> {
+    pub fn next_operations(&mut self) -> Vec<Blob> {
         let count = self.random.between(1, self.operations);
-        (0..count).map(|_| self.operation()).collect()
+        let encoded = |client: &mut Self| if client.operates { client.order().encode() } else { client.operation().encode() };
+        (0..count).map(|_| encoded(self).into()).collect()
+    }
+
+    /// What an operator orders, whether or not it makes sense.
+    fn order(&mut self) -> MembershipOperation {
+        let mut stranger = || client_entry(STRANGERS + self.random.below(STRANGER_COUNT) as u32);
+        let (client, other) = (stranger(), stranger());
+        let role = if self.random.percent(50) { ClientRole::Read } else { ClientRole::Write };
+        match self.random.below(4) {
+            0 | 1 => MembershipOperation::Add { client, role },
+            2 => MembershipOperation::Revoke { client: client.signing_key },
+            _ => MembershipOperation::Rotate { client: ClientEntry { transport_key: other.transport_key, ..client } },
+        }
     }
 
     fn operation(&mut self) -> Operation {
@@ -111,7 +134,7 @@ impl Client {
     }
 
     fn signed(&mut self, authenticator: &Authenticator, timestamp: u64) -> Signed<Request> {
-        let operations = self.next_operations().iter().map(|operation| Blob::from(operation.encode())).collect();
+        let operations = self.next_operations();
         let request = Request { client: self.name, timestamp: Timestamp(timestamp), operations };
         sign_request(request, authenticator.domain(), &client_key(self.id))
     }

@@ -32,6 +32,8 @@ pub struct Plan {
     pub clients: u32,
     /// Of these, the last ones lie.
     pub lying_clients: u32,
+    /// Whoever authorises and revokes clients meanwhile; none of those sends anything.
+    pub operators: u32,
     /// Requests of each client.
     pub requests: u64,
     /// How many a client has in flight at most.
@@ -189,6 +191,7 @@ impl Plan {
             damaged,
             clients,
             lying_clients,
+            operators: u32::from(Random::new(seed ^ 0x5EED_0F9B_F700_0006).percent(30)),
             requests,
             in_flight: random.pick(&[1, 4, 8, 16]).min(parameters.requests_in_flight as u64),
             operations: random.pick(&[1, 1, if value_bytes > 0 { 1 } else { 3 }]),

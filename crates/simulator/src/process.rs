@@ -117,9 +117,10 @@ impl Process {
         self.now(at).wall + self.config.timing.clock_drift.as_micros() as u64
     }
 
-    /// When its clock will show this.
+    /// When its clock will show this; it shows whole microseconds.
     pub fn true_time(&self, local: Duration) -> Duration {
-        self.started_at + Duration::from_micros((local.as_nanos() as u64).div_ceil(self.rate))
+        let micros = (local.as_nanos() as u64).div_ceil(1000);
+        self.started_at + Duration::from_micros((micros * 1000).div_ceil(self.rate))
     }
 
     /// Starts it from its disk, as the daemon does.

@@ -138,6 +138,7 @@ impl TwinsScenario {
             damaged: BTreeMap::new(),
             clients: CLIENTS,
             lying_clients: 0,
+            operators: 0,
             requests: 0,
             in_flight: 8,
             operations: 1,

@@ -133,11 +133,11 @@ impl World {
                 process.outbound = Some(lie.outbound(&context));
             }
         }
-        let clients = (0..plan.clients).map(|id| Client::new(id, &plan, &authenticator, random.fork())).collect();
+        let clients = (0..plan.clients + plan.operators).map(|id| Client::new(id, &plan, &authenticator, random.fork())).collect();
         let network = Network::new(plan.network.clone(), random.fork());
         Self {
             wakes: vec![None; processes.len()],
-            client_wakes: vec![None; plan.clients as usize],
+            client_wakes: vec![None; (plan.clients + plan.operators) as usize],
             plan,
             authenticator,
             now: Duration::ZERO,
@@ -397,7 +397,7 @@ impl World {
             }
             return self.think(id);
         }
-        let operations = client.next_operations().iter().map(|operation| operation.encode().into()).collect();
+        let operations = client.next_operations();
         let wall = crate::client::WALL_AT_START + now.as_micros() as u64;
         let Ok(timestamp) = client.session.submit(now, wall, operations) else { return };
         let name = client.name;

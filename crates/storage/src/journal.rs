@@ -9,6 +9,7 @@ mod segment;
 mod tests;
 
 pub use error::{CreateError, JournalError, OpenError};
+pub use segment::is_segment;
 
 use crate::{Disk, DiskError, Identity};
 use base::Pending;
@@ -31,7 +32,8 @@ const PIECE: usize = 1 << 20;
 ///
 /// A sector is assumed to be written whole or not at all, as disks promise. Then a frame that a crash has torn is told from one
 /// that was acknowledged and damaged later, wherever the damage is, with one exception: where sectors of the very last frame
-/// rotted to zeros, it looks torn. So `seal` when nothing else is to be written: it makes the last frame one without promises.
+/// rotted to zeros, it looks torn, and where all from some frame on did, as if it had never been written. So `seal` when nothing
+/// else is to be written: it makes the last frame one without promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal<D> {
     disk: D,
@@ -268,7 +270,9 @@ impl<D: Disk> Journal<D> {
     /// What there is of a segment that has no room is of no use: the snapshot that lets older ones go may need the room.
     fn give_room_back(&mut self, full: JournalError) -> JournalError {
         let file = segment::temporary_name(self.segment.number.saturating_add(1));
-        match self.disk.remove(&file) {
+        // There is none where not even an empty file has room.
+        let exists = self.disk.list().map(|files| files.contains(&file));
+        match exists.and_then(|exists| if exists { self.disk.remove(&file) } else { Ok(()) }) {
             Ok(()) => {
                 self.prepared = 0;
                 full

@@ -20,5 +20,5 @@ pub use disk::{Disk, DiskError, DiskWork, FileDisk, LockError, MemoryDisk, Unsyn
 pub use fail_point::fail_point;
 pub use fetched::FetchedChunks;
 pub use identity::Identity;
-pub use journal::{CreateError, Journal, JournalError, OpenError, Place, SEGMENT_SIZE, Summary, TornTail};
+pub use journal::{CreateError, Journal, JournalError, OpenError, Place, SEGMENT_SIZE, Summary, TornTail, is_segment};
 pub use snapshots::{Snapshot, SnapshotError, SnapshotReader, Snapshots, write_snapshot};

@@ -138,9 +138,18 @@ impl<D: Disk> Snapshots<D> {
         Ok(Snapshot { sequence, header: reader.into_header(), chunks })
     }
 
-    /// Removes all but the newest `count` snapshots.
-    pub fn keep_newest(&mut self, count: usize) -> Result<(), SnapshotError> {
-        for sequence in self.list()?.iter().rev().skip(count) {
+    /// Removes the snapshots above this sequence number: they are damaged, and would be counted among the newest.
+    pub fn remove_above(&mut self, sequence: u64) -> Result<(), SnapshotError> {
+        for above in self.list()?.into_iter().filter(|above| *above > sequence) {
+            self.disk.remove(&format::name(above))?;
+        }
+        Ok(())
+    }
+
+    /// Removes all but the newest `count` snapshots of those up to this sequence number. What claims to be newer was not saved
+    /// here, and must not cost the one that was.
+    pub fn keep_newest(&mut self, count: usize, up_to: u64) -> Result<(), SnapshotError> {
+        for sequence in self.list()?.iter().rev().filter(|sequence| **sequence <= up_to).skip(count) {
             self.disk.remove(&format::name(*sequence))?;
         }
         Ok(())

@@ -66,6 +66,7 @@ fn status() -> Status {
         prepared: bits.clone(),
         committed: bits,
         asks: Some(7),
+        votes: true,
     }
 }
 

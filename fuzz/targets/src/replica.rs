@@ -151,6 +151,7 @@ fn status(driver: &Driver, place: &Place, bits: u8) -> Status {
         prepared: vec![bits; usize::from(bits % 4)],
         committed: vec![!bits; 2],
         asks: bits.is_multiple_of(5).then_some(u64::from(bits)),
+        votes: !bits.is_multiple_of(3),
     }
 }
 

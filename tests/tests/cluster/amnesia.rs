@@ -4,11 +4,16 @@ use crate::start::{CONFIGURATION, IO, ended, on};
 use crate::{OBSERVER, all_is_well_among, replica};
 use pbft_client::Client;
 use pbft_message::{ReplicaId, ReplicaReport, SequenceNumber, codec};
-use pbft_protocol::agreement::{Alarm, Record};
+use pbft_node::{Home, run};
+use pbft_protocol::agreement::Record;
+use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};
+use pbft_services::kv::{KeyValueStore, Operation};
 use pbft_storage::{FileDisk, Identity, Journal};
-use pbft_tests::{Load, Network, Plan, pbftd};
+use pbft_tests::{Load, Network, Plan, eventually, pbftd};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// The answer is no.
 const NO: i32 = 1;
@@ -33,6 +38,15 @@ fn signed(network: &Network, id: ReplicaId) -> usize {
     records(network, id).iter().filter(is_signed).count()
 }
 
+/// The highest number for which a replica that does not run has signed a commit, as its journal has it.
+fn newest_vote(network: &Network, id: ReplicaId) -> Option<SequenceNumber> {
+    let commits = records(network, id).into_iter().filter_map(|record| match record {
+        Record::Commit(commit) => Some(commit.sequence),
+        _ => None,
+    });
+    commits.max()
+}
+
 /// Adds a record to the journal of a replica that does not run.
 pub fn append(network: &Network, id: ReplicaId, record: &Record) {
     let identity = Identity { cluster: network.genesis.cluster_id(), owner: network.replica_keys(id).signing.public() };
@@ -53,6 +67,41 @@ fn copy_folder(from: &Path, to: &Path) {
 async fn follows(network: &Network, observer: &Client, id: ReplicaId, of: ReplicaId) {
     let there = network.reports(observer).await[&of].executed;
     network.report_shows(observer, id, "follows", |report| (report.executed >= there).then_some(())).await;
+}
+
+/// The name of the state that a diverged replica keeps.
+fn kept_for_forensics(home: &Path) -> Option<String> {
+    let names = fs::read_dir(home.join("data")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.into_iter().find(|name| name.starts_with("diverged-") && name.ends_with(".bin"))
+}
+
+/// A store that once does what no other does, and once more with each state it is given: a replica that errs while it
+/// replays its journal may find itself so far behind that a fetched state takes the place of its error.
+struct Flawed {
+    inner: KeyValueStore,
+    erred: bool,
+}
+
+impl Service for Flawed {
+    fn execute(&mut self, context: &Context, operation: &[u8]) -> Vec<u8> {
+        if !std::mem::replace(&mut self.erred, true) {
+            self.inner.execute(context, &Operation::put("nobody", "asked for this").encode());
+        }
+        self.inner.execute(context, operation)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.inner.snapshot()
+    }
+
+    fn changed_chunks(&mut self) -> Vec<u32> {
+        self.inner.changed_chunks()
+    }
+
+    fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
+        self.erred = false;
+        self.inner.restore(chunks)
+    }
 }
 
 fn others(network: &Network, id: ReplicaId) -> Vec<ReplicaId> {
@@ -89,6 +138,10 @@ async fn r16_a_replica_that_lost_its_disk_is_refused_and_rejoins_as_a_learner() 
     load.goes_on(40).await;
     let history = load.finish().await;
     all_is_well_among(&network, &observer, history, &network.ids()).await;
+    // It is no substitute for another one: three are heard, and two vote.
+    network.kill(replica(2));
+    network.readiness(replica(0), 503, "no quorum: 2 of the 3 votes").await;
+    network.readiness(id, 503, "no quorum: 2 of the 3 votes").await;
     network.kill(id);
     assert_eq!(signed(&network, id), 0);
     assert!(records(&network, id).contains(&Record::Learner));
@@ -150,16 +203,26 @@ async fn r09_a_diverged_replica_is_repaired_on_the_operators_word_and_votes_agai
     assert_eq!((code, message.contains("nothing to repair")), (NO, true), "{message}");
     assert_eq!(ended(on(&home, pbftd(), &["repair"])).await.0, USAGE, "the word must be given");
 
-    // The key-value store does not diverge: what it would have recorded is put into its journal.
-    let stable = network.reports(&observer).await[&replica(0)].stable_checkpoint;
-    let at = SequenceNumber(stable.0 / 4 * 4);
-    append(&network, id, &Record::Halted(Alarm::Diverged(at)));
-    network.start(id);
-    let told = network.report_shows(&observer, id, "is halted", |report| report.alarm.clone()).await;
+    // The same replica with a service that errs once.
+    let stop = CancellationToken::new();
+    let flawed = Flawed { inner: KeyValueStore::new(&network.genesis.service), erred: false };
+    let running = tokio::spawn(run(Home::load(&home).unwrap(), flawed, None, stop.clone()));
+    let halted = |report: &ReplicaReport| report.alarm.clone();
+    let told = network.report_shows(&observer, id, "is halted", halted).await;
     assert!(told.contains("differs from the certified one"), "{told}");
+    eventually("the state is kept", async || kept_for_forensics(&home)).await;
+    load.goes_on(60).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let (before, newest) = (signed(&network, id), newest_vote(&network, id));
+
+    // A restart heals nothing, and neither does a sound service.
+    network.start(id);
+    assert_eq!(network.report_shows(&observer, id, "is halted still", halted).await, told);
     load.goes_on(60).await;
     network.kill(id);
-    let before = signed(&network, id);
+    assert_eq!(signed(&network, id), before, "it signs nothing");
+    assert!(kept_for_forensics(&home).is_some());
     assert_eq!(ended(repair()).await.0, 0);
     assert_eq!(ended(repair()).await.0, NO, "once is enough");
     network.start(id);
@@ -177,5 +240,5 @@ async fn r09_a_diverged_replica_is_repaired_on_the_operators_word_and_votes_agai
     let is_of_it = |record: &&Record| matches!(record, Record::Halted(_) | Record::Repaired);
     let last = records(&network, id).into_iter().rfind(|record| is_of_it(&record));
     assert!(matches!(last, None | Some(Record::Repaired)), "{last:?}");
-    assert!(signed(&network, id) > 0, "{before} before");
+    assert!(newest_vote(&network, id) > newest, "it votes again");
 }

@@ -18,6 +18,7 @@ async fn replicas_killed_at_random_under_load_lose_nothing() {
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,6 +38,7 @@ async fn all_replicas_killed_at_once_lose_nothing() {
     load.goes_on(50).await;
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,6 +60,7 @@ async fn a_killed_primary_is_replaced_each_time() {
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +80,7 @@ async fn a_short_journal_survives_kills_and_restarts_from_snapshots() {
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 /// Hours of a cluster's bad luck: each cycle one replica is killed under load and comes back. `PBFT_KILL_CYCLES` says how many.
@@ -101,4 +105,5 @@ async fn a_thousand_kills_under_load_lose_nothing() {
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }

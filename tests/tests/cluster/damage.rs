@@ -1,7 +1,7 @@
 //! Files of a stopped replica that are flipped and cut at random offsets: what comes of it is a precise refusal, or the state
 //! that the others have.
 
-use crate::start::{IO, ended, on};
+use crate::start::{CONFIGURATION, ended, on};
 use crate::{OBSERVER, all_is_well, replica};
 use pbft_message::ReplicaId;
 use pbft_services::kv::{Operation, Step};
@@ -156,7 +156,7 @@ async fn r15_a_damaged_journal_is_refused_by_file_and_offset_or_was_never_acknow
         }
         refused += 1;
         let (code, message) = ended(on(&home, pbft_tests::pbftd(), &["start"])).await;
-        assert_eq!(code, IO, "{done}: {message}");
+        assert_eq!(code, CONFIGURATION, "{done}: {message}");
         assert!(message.contains(name(&file)) && message.contains("offset"), "{done}: {message}");
         fs::write(&file, &whole).unwrap();
     }

@@ -160,6 +160,17 @@ async fn another_genesis_and_a_client_that_is_not_in_it() {
     fs::remove_file(&key).unwrap();
     pbft_crypto::write_secret_key(&key, &stranger.transport).unwrap();
     found(&home, "RefusesClient", Some(replica(1))).await;
+    let told = found(&home, "CannotJudge", None).await;
+    assert!(
+        told.contains("replicas 0, 1 and 2 tell it nothing") || told.contains("replicas 0, 1, 2 and 3 tell it nothing"),
+        "{told}"
+    );
+    let codes =
+        diagnosis(&home).await["findings"].as_array().unwrap().iter().map(|finding| finding["code"].clone()).collect::<Vec<_>>();
+    assert!(
+        !codes.contains(&"NoQuorum".into()) && !codes.contains(&"TooManyFaults".into()),
+        "the cluster serves others: {codes:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,7 @@ async fn r15_a_replica_that_dies_at_any_step_repeats_itself_or_is_silent() {
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,6 +66,7 @@ async fn r14_a_replica_that_dies_while_it_installs_a_state_has_the_old_one_or_th
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 /// What the disk refuses, how often each is done at least before that, and how the daemon names it.
@@ -103,6 +105,7 @@ async fn r15_a_write_or_sync_that_fails_ends_the_replica_with_a_clear_message_an
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +125,7 @@ async fn r14_a_disk_that_fails_under_a_fetched_state_ends_the_replica_and_the_ne
     }
     let history = load.finish().await;
     all_is_well(&network, &observer, history).await;
+    network.nobody_contradicts_itself();
 }
 
 /// Waits until the process has met its fault, and ended by itself with this message.

@@ -2,10 +2,11 @@
 
 use crate::start::{IO, on};
 use crate::{OBSERVER, all_is_well, replica};
-use pbft_message::ReplicaId;
+use pbft_message::{EvidenceKind, ReplicaId};
 use pbft_node::{ReplicaConfig, StatusPage};
 use pbft_services::kv::Operation;
 use pbft_tests::{Load, Network, PATIENCE, Plan, Random, Samples, eventually, page, pbftd, write_toml};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -113,7 +114,7 @@ async fn metrics_move_with_requests_and_with_a_view_change() {
         assert!(after.sum("pbft_timers_expired_total") > 0.0);
     }
     let reasons = network.metrics(replica(1)).await;
-    let known = ["no_heartbeat", "late_request", "others_suspect", "others_left", "primary_left"];
+    let known = ["no_heartbeat", "late_request", "slow_primary", "others_suspect", "others_left", "primary_left"];
     let left: f64 = known.iter().map(|reason| reasons.of(&format!("pbft_view_changes_total{{reason=\"{reason}\"}}"))).sum();
     assert_eq!(left, reasons.sum("pbft_view_changes_total"));
     let down = |metrics: &Samples| metrics.of("pbft_peer_up{peer=\"0\"}") == 0.0;
@@ -130,18 +131,18 @@ async fn a_replica_without_a_quorum_is_not_ready_and_says_so() {
     let (code, message) = crate::start::ended(on(&network.home(first), pbftd(), &["healthcheck"])).await;
     assert!(code == 1 && message.contains("nobody answers at http://127.0.0.1:"), "{message}");
     network.start(first);
-    network.readiness(first, 503, "no quorum: 1 of the 3 replicas").await;
+    network.readiness(first, 503, "no quorum: 1 of the 3 votes").await;
     assert_eq!(crate::start::ended(on(&network.home(first), pbftd(), &["healthcheck"])).await.0, 1);
     assert_eq!(network.page(first, "/healthz").await.unwrap().status, 200);
     assert!(!network.status(first).await.ready);
     network.start(second);
-    network.readiness(first, 503, "no quorum: 2 of the 3 replicas").await;
+    network.readiness(first, 503, "no quorum: 2 of the 3 votes").await;
     network.start(third);
     // The primary of view 0 is missing.
     network.readiness(first, 200, "ready").await;
     assert_eq!(crate::start::ended(on(&network.home(first), pbftd(), &["healthcheck"])).await.0, 0);
     network.kill(third);
-    network.readiness(first, 503, "no quorum: 2 of the 3 replicas").await;
+    network.readiness(first, 503, "no quorum: 2 of the 3 votes").await;
     let metrics = network.metrics(first).await;
     assert_eq!(metrics.of("pbft_ready"), 0.0);
     assert_eq!(metrics.of("pbft_unready{reason=\"no_quorum\"}"), 1.0);
@@ -300,4 +301,38 @@ async fn every_metric_is_documented_and_every_metric_in_documents_and_alerts_exi
     for alert in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         assert!(manual.contains(&format!("| `{alert}` |")), "docs/operations.md does not say what {alert} means");
     }
+}
+
+/// The keys of an object and of those in it, but for what was refused: errors have a page of their own.
+fn keys(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(fields) => {
+            let inner = fields.iter().filter(|(name, _)| *name != "refused").flat_map(|(_, field)| keys(field));
+            fields.keys().cloned().chain(inner).collect()
+        }
+        Value::Array(all) => all.iter().flat_map(keys).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The values of these labels, wherever they are.
+fn values_of(labels: &[&str], page: &str) -> BTreeSet<String> {
+    let given = page.lines().filter_map(|line| line.split_once('{')?.1.split_once('}')).flat_map(|(given, _)| given.split(','));
+    let pairs = given.filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(label, _)| labels.contains(label)).map(|(_, value)| value.trim_matches('"').to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_value_of_a_label_and_every_field_of_the_status_is_documented() {
+    let network = Network::started(&Plan::of(4)).await;
+    ready(&network).await;
+    let [metrics, status] = ["/metrics", "/status"].map(|path| network.page(replica(0), path));
+    let (metrics, status) = (metrics.await.unwrap().body, status.await.unwrap().body);
+    let values = values_of(&["alarm", "lane", "queue", "stage", "timer", "what"], &metrics);
+    let fields = keys(&serde_json::from_str(&status).unwrap());
+    let kinds = EvidenceKind::ALL.map(|kind| kind.name().to_owned());
+    assert!(values.len() > 30 && fields.len() > 60, "{values:?} {fields:?}");
+    let manual = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let missing = |name: &&String| !manual.contains(&format!("`{name}`"));
+    assert_eq!(values.iter().chain(&fields).chain(&kinds).filter(missing).collect::<Vec<_>>(), Vec::<&String>::new());
 }

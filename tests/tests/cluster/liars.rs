@@ -1,6 +1,8 @@
+use crate::requests::signed;
 use crate::{OBSERVER, all_is_well_among, replica};
 use pbft_client::Client;
-use pbft_message::{EvidenceKind, ReplicaId, ReplicaReport, View};
+use pbft_message::{EvidenceKind, ReplicaId, ReplicaReport, Request, Signed, View};
+use pbft_services::kv::Operation;
 use pbft_tests::{Load, Network, PATIENCE, Plan, eventually, eventually_within};
 
 /// All but the liar.
@@ -37,6 +39,19 @@ async fn is_back(network: &Network, observer: &Client, id: ReplicaId) {
     network.report_shows(observer, id, "is back", look).await;
 }
 
+/// Restarts the primary of this view, unless it is the liar: the next one's turn comes.
+async fn pass_the_turn(network: &mut Network, observer: &Client, liar: ReplicaId, view: View) {
+    let primary = network.genesis.primary(view);
+    if primary == liar {
+        return;
+    }
+    network.kill(primary);
+    let survivor = *honest(network, liar).iter().find(|id| **id != primary).expect("more than one is honest");
+    network.report_shows(observer, survivor, "a higher view", |report| (report.view > view).then_some(())).await;
+    network.start(primary);
+    is_back(network, observer, primary).await;
+}
+
 /// Makes the liar the primary, again and again, until it has lied and was caught: a slow start, or a slow moment, may have
 /// cost it the view before it had anything to propose.
 async fn caught_as_primary(network: &mut Network, observer: &Client, liar: ReplicaId) {
@@ -48,13 +63,8 @@ async fn caught_as_primary(network: &mut Network, observer: &Client, liar: Repli
             let kinds = network.proven_lies(observer, *holder, liar).await;
             holders += usize::from(kinds.contains(&EvidenceKind::TwoPrePrepares));
         }
-        let primary = network.genesis.primary(view);
-        if holders == 0 && primary != liar {
-            network.kill(primary);
-            let survivor = *honest.iter().find(|id| **id != primary)?;
-            network.report_shows(observer, survivor, "a higher view", |report| (report.view > view).then_some(())).await;
-            network.start(primary);
-            is_back(network, observer, primary).await;
+        if holders == 0 {
+            pass_the_turn(network, observer, liar, view).await;
         }
         (holders == honest.len()).then_some(())
     };
@@ -147,4 +157,54 @@ async fn a_double_voting_backup_is_caught_and_does_no_harm() {
     load.goes_on(100).await;
     let history = load.finish().await;
     all_is_well_among(&network, &observer, history, &honest(&network, liar)).await;
+}
+
+/// A client that takes no part in the load.
+const ASKER: usize = 3;
+
+/// Reads of a client, each with a timestamp of its own: they change nothing.
+fn requests_of(network: &Network, client: usize) -> Vec<Signed<Request>> {
+    let read = || vec![Operation::get("a key").encode()];
+    (1..2000).map(|timestamp| signed(network, network.client_keys(client), timestamp, read())).collect()
+}
+
+/// Backups measure what they know of, and this way they know of all.
+async fn ask_all_replicas(client: Client, requests: Vec<Signed<Request>>) {
+    for request in requests {
+        client.resend_raw(request).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_a_primary_that_holds_its_proposals_inside_the_timeout_is_replaced_for_it() {
+    let liar = replica(0);
+    let (mut network, observer) = with_liar(4, liar, "slow-primary").await;
+    let mut load = Load::start(&network, 38);
+    let honest = honest(&network, liar);
+    for id in &honest {
+        is_back(&network, &observer, *id).await;
+    }
+    let asking = tokio::spawn(ask_all_replicas(network.client(ASKER), requests_of(&network, ASKER)));
+    // It may lose a view for another reason: a slow start, or a machine on which what it holds comes after the time-out.
+    let left_for_slowness = async || {
+        let (mut slow, mut view) = (0.0, View(0));
+        for id in &honest {
+            slow += network.metrics(*id).await.of("pbft_view_changes_total{reason=\"slow_primary\"}");
+        }
+        for report in network.reports(&observer).await.values() {
+            view = view.max(report.view);
+        }
+        if slow == 0.0 {
+            pass_the_turn(&mut network, &observer, liar, view).await;
+        }
+        (slow > 0.0).then_some(())
+    };
+    eventually_within(4 * PATIENCE, "the slow primary is left because it is slow", left_for_slowness).await;
+    asking.abort();
+    load.goes_on(200).await;
+    let history = load.finish().await;
+    all_is_well_among(&network, &observer, history, &honest).await;
+    for id in honest {
+        assert_eq!(network.proven_lies(&observer, id, liar).await.len(), 0, "slowness is suspicion, never evidence");
+    }
 }

@@ -10,7 +10,7 @@ use pbft_message::{
 use pbft_services::kv::{KvResult, Operation, StepResult};
 use pbft_tests::{Keys, Network, Plan, Stranger, eventually, frame};
 
-fn signed(network: &Network, keys: &Keys, timestamp: u64, operations: Vec<Vec<u8>>) -> Signed<Request> {
+pub fn signed(network: &Network, keys: &Keys, timestamp: u64, operations: Vec<Vec<u8>>) -> Signed<Request> {
     signed_in(Authenticator::new(network.genesis.clone()).domain(), keys, &keys.signing, timestamp, operations)
 }
 
@@ -38,6 +38,29 @@ async fn refusal(client: &Client, request: Signed<Request>) -> RequestRefusal {
         Err(ClientError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_a_client_beyond_its_rate_is_told_busy_and_served_in_time_and_costs_nobody_a_view() {
+    let mut plan = Plan::of(4);
+    plan.limits.client_requests_per_second = 10;
+    let network = Network::started(&plan).await;
+    let (client, observer) = (network.client(0), network.client(OBSERVER));
+    client.request(put("first")).await.unwrap();
+    let view = network.reports(&observer).await[&replica(1)].view;
+    let all = (0..40).map(|number| {
+        let client = client.clone();
+        tokio::spawn(async move { client.request(put(&format!("key {number}"))).await })
+    });
+    for one in all.collect::<Vec<_>>() {
+        one.await.unwrap().expect("Busy is waited for");
+    }
+    let mut busy = 0;
+    for id in network.ids() {
+        busy += network.refused(&observer, id, "Busy").await;
+    }
+    assert!(busy > 0, "its burst is ten requests");
+    assert!(network.reports(&observer).await.values().all(|report| report.view == view));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -224,11 +224,22 @@ async fn missing_files_are_named() {
     }
 }
 
+/// Nobody is advised to give up a vote for it.
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_read_is_no_lost_journal() {
+    let (_network, home) = home().await;
+    fs::remove_dir_all(home.join("data")).unwrap();
+    fs::write(home.join("data"), "a file").unwrap();
+    let (code, message) = ended(on(&home, pbftd(), &["start"])).await;
+    assert_eq!(code, CONFIGURATION, "{message}");
+    assert!(message.contains("cannot read") && message.contains("data") && !message.contains("--rejoin"), "{message}");
+}
+
 #[tokio::test]
 async fn an_occupied_port_is_refused() {
     let (network, home) = home().await;
     let _occupant = std::net::UdpSocket::bind(network.address(replica(0))).unwrap();
-    refused(&home, IO, &["already in use", "configure another port"]).await;
+    refused(&home, IO, &["already in use", "listen, listen_clients in config.toml"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,10 +249,7 @@ async fn a_second_process_on_one_home_is_refused_and_the_first_goes_on() {
     client.wait_for_quorum(PATIENCE).await.unwrap();
     let id = replica(0);
     network.report_shows(&client, id, "runs", |_| Some(())).await;
-    // Another port, so that the lock alone is in the way.
-    let mut second = on(&network.home(id), pbftd(), &["start"]);
-    second.args(["--listen", "127.0.0.1:0"]);
-    let (code, message) = ended(second).await;
+    let (code, message) = ended(on(&network.home(id), pbftd(), &["start"])).await;
     assert_eq!(code, IO, "{message}");
     assert!(message.contains("in use by another process"), "{message}");
     assert!(network.runs(id));
@@ -266,7 +274,7 @@ async fn r16_a_damaged_journal_is_refused() {
     // In the first frames: valid ones follow.
     bytes[600] ^= 1;
     fs::write(&segment, bytes).unwrap();
-    refused(&network.home(id), IO, &["journal-00000001.log, offset 512", "check the disk"]).await;
+    refused(&network.home(id), CONFIGURATION, &["journal-00000001.log, offset 512", "check the disk"]).await;
 }
 
 #[tokio::test]

@@ -68,10 +68,10 @@ fn a_slow_primary_holds_its_proposals_just_so_long() {
     let mut liar = Liar::new(&world, Strategy::SlowPrimary, PRIMARY);
     let proposal = world.pre_prepare(0, 1, &world.batch(&[0]));
     assert_eq!(liar.tells(id(1), &proposal), []);
-    liar.now = Duration::from_millis(300);
+    liar.now = Duration::from_millis(200);
     assert_eq!(liar.tells(id(1), &proposal), [], "sent again, it is not sent twice");
     assert_eq!(liar.tells(id(1), &HEARTBEAT), [HEARTBEAT]);
-    liar.now = Duration::from_millis(390);
+    liar.now = Duration::from_millis(290);
     assert_eq!(liar.sends(id(2), &HEARTBEAT), [(id(2), HEARTBEAT), (id(1), proposal)]);
     assert_eq!(liar.tells(id(2), &HEARTBEAT), [HEARTBEAT]);
 }
@@ -118,6 +118,7 @@ fn a_window_racer_proposes_at_the_end_of_the_window_and_beyond() {
     assert_eq!(proposed(&mut liar, 2), [2]);
     let status = Status {
         asks: None,
+        votes: true,
         view: View(0),
         active: true,
         low_watermark: SequenceNumber(4),

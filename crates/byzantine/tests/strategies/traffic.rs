@@ -92,6 +92,7 @@ fn status() -> Status {
         prepared: vec![0; 2],
         committed: vec![0; 2],
         asks: Some(5),
+        votes: true,
     }
 }
 

@@ -154,6 +154,7 @@ fn status(executed: u64) -> Message {
         prepared: vec![],
         committed: vec![],
         asks: None,
+        votes: true,
     })
 }
 

@@ -106,6 +106,7 @@ fn status(executed: u64) -> Message {
         prepared,
         committed,
         asks: None,
+        votes: true,
     })
 }
 

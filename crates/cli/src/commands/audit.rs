@@ -10,7 +10,7 @@ use pbft_message::{Authenticator, Evidence, Genesis, codec};
 use pbft_node::ExitCode;
 use pbft_protocol::agreement::Record;
 use pbft_replica::Audit;
-use pbft_storage::{Journal, OpenError};
+use pbft_storage::Journal;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,9 @@ use std::sync::Arc;
 /// Compare the journals of several replicas, and name those that contradicted themselves, with the proof.
 ///
 /// Only reads. Whose journals they are does not matter, nor whether those replicas are honest: every signature is checked,
-/// and an honest replica is never named. A journal that is damaged is read up to the damage. Exit code 0 if nobody is named, 1 if
-/// somebody is, 6 if nobody is and a journal was damaged.
+/// and an honest replica is never named. A journal that is damaged is read up to the damage; one of another cluster or format is
+/// told and counts for nothing. Exit code 0 if nobody is named, 1 if somebody is, 6 if nobody is and not all of every journal could
+/// be read.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  pbft audit net/replica-1 net/replica-2 net/replica-3 --genesis net/genesis.toml\n  pbft audit copies/* --genesis net/genesis.toml --export proofs -o json"
@@ -137,7 +138,8 @@ impl Answer {
     }
 }
 
-/// A liar must not hinder the audit by a damaged journal: what stands before the damage counts.
+/// A liar must not hinder the audit, whatever it gives for a journal: what stands before the damage counts. Only a directory that
+/// cannot be opened at all is the user's mistake.
 fn read(directory: &Path, genesis: &Genesis, audit: &mut Audit) -> Result<Source, Failure> {
     let (mut undecoded, mut records) = (None, 0_u64);
     let read = Journal::read(open_to_read(directory)?, |place, bytes| match codec::decode::<Record>(bytes) {
@@ -149,17 +151,15 @@ fn read(directory: &Path, genesis: &Genesis, audit: &mut Audit) -> Result<Source
     });
     let summary = match read {
         Ok(summary) => summary,
-        Err(error @ (OpenError::Damaged { .. } | OpenError::BrokenChain { .. } | OpenError::MissingSegment { .. })) => {
+        Err(error) => {
             let damage = Some(error.to_string());
             return Ok(Source { directory: directory.to_owned(), replica: None, records, damage });
         }
-        Err(error) => return Err(Failure::io(format!("{}: {error}", directory.display()))),
     };
-    if summary.identity.cluster != genesis.cluster_id() {
-        let message = format!("{} holds the journal of {}: another cluster", directory.display(), summary.identity);
-        return Err(Failure::configuration(message));
-    }
-    let damage = undecoded.map(|at| format!("{at}: the record does not decode; it was written by another version, or altered"));
+    let foreign = (summary.identity.cluster != genesis.cluster_id())
+        .then(|| format!("it is the journal of {}: another cluster, so nothing in it counts", summary.identity));
+    let undecoded = undecoded.map(|at| format!("{at}: the record does not decode; it was written by another version, or altered"));
+    let damage = foreign.or(undecoded);
     let owner = genesis.replica_ids().find(|id| genesis.replica(*id).is_some_and(|e| e.signing_key == summary.identity.owner));
     Ok(Source { directory: directory.to_owned(), replica: owner.map(|id| id.0), records, damage })
 }
@@ -177,7 +177,7 @@ fn show(answer: &Answer) {
     print_text(&format!("{journals} journals, {records} records, {statements} different statements"));
     for source in &answer.journals {
         if let Some(damage) = &source.damage {
-            eprintln!("pbft: {}: {damage}. It was read up to there; ask for another copy.", source.directory.display());
+            eprintln!("pbft: {}: {damage}. What stands before that was read; ask for another copy.", source.directory.display());
         }
     }
     if !answer.names_somebody() {

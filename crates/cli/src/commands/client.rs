@@ -1,4 +1,4 @@
-//! `pbft client add|revoke|list`: an operator says who may use the cluster (R8).
+//! `pbft client add|revoke|rotate|list`: an operator says who may use the cluster (R8).
 
 use super::genesis::PublicKeys;
 use crate::client_home::{ClientOptions, read_toml};
@@ -9,9 +9,9 @@ use pbft_crypto::PublicKey;
 use pbft_message::{ClientEntry, ClientId, ClientRole, MembershipError, MembershipOperation, MembershipResult, Standing};
 use pbft_node::ExitCode;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Say who may use the cluster: authorise, revoke and list clients, as an operator of the genesis.
+/// Say who may use the cluster: authorise, revoke and list clients and rotate their keys, as an operator of the genesis.
 #[derive(clap::Args)]
 pub struct ClientCommand {
     #[command(subcommand)]
@@ -22,6 +22,7 @@ pub struct ClientCommand {
 enum ClientSubcommand {
     Add(Add),
     Revoke(Revoke),
+    Rotate(Rotate),
     List(List),
 }
 
@@ -50,6 +51,19 @@ struct Add {
 struct Revoke {
     /// The client's signing key, as `pbft client list` shows it.
     signing_key: PublicKey,
+    #[command(flatten)]
+    client: ClientOptions,
+}
+
+/// Give a client or an operator another transport key, from the next request on.
+///
+/// Give a client or an operator another transport key, from the next request on. KEYS is what `pbft key rotate-transport` printed there.
+/// Connections with the old key end.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  pbft client rotate new.toml --home net/operator")]
+struct Rotate {
+    /// Its signing key, and the public half of the new transport key.
+    keys: PathBuf,
     #[command(flatten)]
     client: ClientOptions,
 }
@@ -99,6 +113,10 @@ impl ClientCommand {
                 let shown = |done: &Done| print_text(&format!("client {} is revoked", done.client));
                 revoke.client.format.end(revoke.revoke(), shown)
             }
+            ClientSubcommand::Rotate(rotate) => {
+                let shown = |done: &Done| print_text(&format!("client {} has another transport key", done.client));
+                rotate.client.format.end(rotate.rotate(), shown)
+            }
             ClientSubcommand::List(list) => list.client.format.end(list.list(), show),
         }
     }
@@ -106,8 +124,7 @@ impl ClientCommand {
 
 impl Add {
     fn add(&self) -> Result<(Done, ExitCode), Failure> {
-        let keys: PublicKeys = read_toml(&self.keys)?;
-        let client = ClientEntry { signing_key: ClientId(keys.signing_key), transport_key: keys.transport_key };
+        let client = entry_of(&self.keys)?;
         let name = client.signing_key;
         let role = match self.role {
             RoleName::Read => ClientRole::Read,
@@ -123,6 +140,15 @@ impl Revoke {
         let client = ClientId(self.signing_key);
         order(&self.client, &MembershipOperation::Revoke { client })?;
         Ok((Done { ok: true, client }, ExitCode::Yes))
+    }
+}
+
+impl Rotate {
+    fn rotate(&self) -> Result<(Done, ExitCode), Failure> {
+        let client = entry_of(&self.keys)?;
+        let name = client.signing_key;
+        order(&self.client, &MembershipOperation::Rotate { client })?;
+        Ok((Done { ok: true, client: name }, ExitCode::Yes))
     }
 }
 
@@ -153,6 +179,12 @@ impl Row {
         };
         Self { client, role, transport_key: standing.transport_key() }
     }
+}
+
+/// What a client's owner gave an operator.
+fn entry_of(file: &Path) -> Result<ClientEntry, Failure> {
+    let keys: PublicKeys = read_toml(file)?;
+    Ok(ClientEntry { signing_key: ClientId(keys.signing_key), transport_key: keys.transport_key })
 }
 
 /// Has an operator's operation ordered and executed.

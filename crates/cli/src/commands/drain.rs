@@ -73,6 +73,6 @@ impl Drain {
 /// SIGTERM.
 fn terminate(pid: u32) -> Result<(), Failure> {
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let process = process.ok_or_else(|| Failure::io(format!("data/lock names process {pid}, which cannot be")))?;
+    let process = process.ok_or_else(|| Failure::io(format!("data/LOCK names process {pid}, which cannot be")))?;
     kill_process(process, Signal::TERM).map_err(|error| Failure::io(format!("cannot stop process {pid}: {error}")))
 }

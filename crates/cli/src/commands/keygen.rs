@@ -76,7 +76,7 @@ impl Keygen {
     }
 }
 
-fn random_key() -> Result<SecretKey, Failure> {
+pub fn random_key() -> Result<SecretKey, Failure> {
     SecretKey::generate().map_err(|error| Failure::io(format!("no randomness: {error}")))
 }
 

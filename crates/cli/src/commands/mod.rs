@@ -11,6 +11,7 @@ pub mod drain;
 pub mod evidence;
 pub mod genesis;
 pub mod journal;
+pub mod key;
 pub mod keygen;
 pub mod kv;
 pub mod manual;

@@ -17,6 +17,7 @@ use crate::shared::Shared;
 use pbft_crypto::PublicKey;
 use pbft_message::{Genesis, ReplicaId};
 use pbft_network::{Class, Endpoint, Usage};
+use pbft_protocol::agreement::Silence;
 use readiness::{AWAY, Condition, Unready};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -102,14 +103,19 @@ impl Instruments {
 
     /// Why it is not ready; none if it is.
     fn unready(&self) -> Option<Unready> {
-        let heard = self.peers().filter(|(peer, _)| self.silent_for(*peer).is_some_and(|silent| silent < AWAY));
         let standing = self.shared.standing().clone();
         let details = self.shared.details().clone().filter(|_| self.running.get().is_some());
+        // Who has yet to hear its witnesses votes as soon as a quorum is there; who has not said yet may vote.
+        let said = |peer| details.as_ref()?.peers.iter().find(|said| said.replica == peer)?.status.as_ref();
+        let votes = |peer| said(peer).is_none_or(|status| status.votes || status.asks.is_some());
+        let heard = |peer| self.silent_for(peer).is_some_and(|silent| silent < AWAY);
+        let others = self.peers().filter(|(peer, _)| heard(*peer) && votes(*peer)).count();
+        let own = usize::from(matches!(standing.silence, None | Some(Silence::Recovering)));
         let condition = Condition {
             now: self.clock.now().monotonic,
             standing: &standing,
             details: details.as_ref(),
-            present: heard.count().saturating_add(1),
+            present: others.saturating_add(own),
             quorum: self.genesis.quorum(),
             disk_full: self.disk_full(),
             checkpoint_interval: self.genesis.parameters.checkpoint_interval,

@@ -16,7 +16,7 @@ pub struct Condition<'a> {
     pub standing: &'a Standing,
     /// None until the core has turned once.
     pub details: Option<&'a Details>,
-    /// Replicas that are heard, this one included.
+    /// Replicas that are heard and vote, or will; this one counts if it does.
     pub present: usize,
     pub quorum: usize,
     /// The disk takes no more promises.
@@ -40,7 +40,7 @@ pub enum Unready {
     Recovering,
     #[error("the disk is full: this replica promises nothing until there is room")]
     DiskFull,
-    #[error("no quorum: {present} of the {quorum} replicas that it takes are heard, this one included")]
+    #[error("no quorum: {present} of the {quorum} votes that it takes are to be had, with this replica's if it votes")]
     NoQuorum { present: usize, quorum: usize },
     #[error("a view change is under way: view {view} is not entered, its primary is replica {primary}")]
     ViewChange { view: u64, primary: u32 },
@@ -141,6 +141,7 @@ mod tests {
                 prepared: Vec::new(),
                 committed: Vec::new(),
                 asks: None,
+                votes: true,
             },
             progress,
             held,

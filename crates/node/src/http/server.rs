@@ -32,7 +32,9 @@ const REQUEST_HEADERS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Another process, or another replica of this machine, has the port.
-    #[error("TCP address {0} (http) is already in use: stop what listens there, or set http in config.toml to another address")]
+    #[error(
+        "TCP address {0} (http) is already in use: stop what listens there, or set http in config.toml to another address; by default it is the port of listen"
+    )]
     AddressInUse(SocketAddr),
     /// The system refused it.
     #[error("cannot listen on TCP address {address} (http): {source}. Set http in config.toml to an address of this machine")]

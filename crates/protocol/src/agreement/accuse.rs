@@ -7,7 +7,7 @@ use pbft_crypto::Signature;
 /// The most pieces of evidence of one kind kept against one replica; the first ones are kept.
 const MOST_OF_A_KIND: usize = 4;
 /// And of all kinds together.
-pub(super) const MOST_PER_REPLICA: usize = MOST_OF_A_KIND * EvidenceKind::COUNT;
+pub(super) const MOST_PER_REPLICA: usize = MOST_OF_A_KIND * EvidenceKind::ALL.len();
 
 impl Replica {
     /// Keeps evidence that this replica found: the two messages were verified when they came in, and are verified

@@ -34,6 +34,7 @@ impl Replica {
             prepared,
             committed,
             asks: self.recovery.as_ref().filter(|_| self.is_recovering()).map(|recovery| recovery.asked),
+            votes: self.votes(),
         }
     }
 
@@ -49,15 +50,17 @@ impl Replica {
     }
 
     /// A watched request that the primary may never have got, or had no room for, is sent to it again at half its time,
-    /// and after each further half (R10, R19).
+    /// and after each further half (R10, R19). To all while this replica is in no view: they may have a primary that it wants to
+    /// leave.
     fn remind_primary(&mut self) {
-        if !self.active || self.is_primary() {
+        if self.leads() {
             return;
         }
         let primary = self.primary();
         let half = self.timeout().checked_div(2).unwrap_or_default();
         for request in self.requests.reminders(self.now.monotonic, half) {
-            self.output.at_once(Action::Send(primary, Message::Request(request.into_inner())));
+            let request = Message::Request(request.into_inner());
+            self.output.at_once(if self.active { Action::Send(primary, request) } else { Action::Broadcast(request) });
         }
     }
 

@@ -1,4 +1,4 @@
-//! How long requests wait for their primary (R18). Measured for operators: nothing in agreement depends on it.
+//! How long requests wait for their primary (R18). Measured for operators: agreement goes by `pace`.
 
 use std::fmt;
 use std::time::Duration;

@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub own_commit: Option<Verified<Signed<Commit>>>,
     /// The prepared certificate of the highest view. Entering a view never deletes it (R11).
     pub prepared: Option<Verified<PreparedCertificate>>,
+    /// When the pre-prepare of the current view was accepted.
+    pub accepted_at: Duration,
     /// When this replica last said something new about the number.
     pub spoke_at: Duration,
 }

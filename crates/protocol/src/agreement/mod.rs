@@ -9,6 +9,7 @@
 //! - a *checkpoint* quorum: the checkpoint is stable; h advances and the log below it is freed (R9, `checkpoint`);
 //! - *suspicion* by a weak quorum: stop voting in the view, send VIEW-CHANGE (R10, R11, `view_change`);
 //! - a quorum of *view-changes* as the new primary: send NEW-VIEW (R12); a valid *new-view*: enter it (R13, `new_view`);
+//! - measurements that show a primary that wastes time: suspect it (R18, `pace`);
 //! - a *status*: send what its sender lacks (R23, `catch_up`);
 //! - a *witness*, after a restart: compare what others hold of this replica's votes with what it remembers (R16, `witness`);
 //! - two messages of one signer that contradict each other: keep them as evidence and spread it once (R17, `accuse`).
@@ -33,6 +34,7 @@ mod new_view;
 mod normal_case;
 mod ordering;
 mod overheard;
+mod pace;
 mod peer;
 mod progress;
 mod propose;
@@ -66,6 +68,7 @@ use effects::{Awaiting, Output};
 use log::{Bodies, Log};
 use ordering::Ordering;
 use overheard::{Overheard, statement_of};
+use pace::Pace;
 use pbft_crypto::Digest;
 use pbft_message::*;
 use peer::Peer;
@@ -101,6 +104,7 @@ pub struct Replica {
     bodies: Bodies,
     ordering: Ordering,
     requests: Requests,
+    pace: Pace,
     checkpoints: Checkpoints,
     view_changes: ViewChanges,
     peers: BTreeMap<ReplicaId, Peer>,
@@ -110,8 +114,10 @@ pub struct Replica {
     output: Output,
     /// A snapshot of the state at this number is being written: the journal's next base begins from there.
     base_from: Option<SequenceNumber>,
-    /// It is durable: the journal may begin with its base.
-    adopt_base: bool,
+    /// The snapshot at this number is durable, since the last poll.
+    durable_snapshot: Option<SequenceNumber>,
+    /// The snapshot beside which the journal's newest base was written.
+    base_beside: Option<SequenceNumber>,
     /// How many snapshots in a row were begun without a base.
     missed_bases: u32,
     /// Voting stopped for good, or until a repair.
@@ -139,6 +145,7 @@ impl Replica {
             bodies: Bodies::default(),
             ordering: Ordering::default(),
             requests: Requests::new(genesis, config.limits.pending_requests, config.limits.pending_bytes),
+            pace: Pace::default(),
             checkpoints: Checkpoints::default(),
             view_changes: ViewChanges::default(),
             peers: others.map(|replica| (replica, Peer::default())).collect(),
@@ -147,7 +154,8 @@ impl Replica {
             timers: Timers::default(),
             output: Output::default(),
             base_from: None,
-            adopt_base: false,
+            durable_snapshot: None,
+            base_beside: None,
             missed_bases: 0,
             halted: None,
             repair: Repair::None,
@@ -226,7 +234,7 @@ impl Replica {
     pub fn handle_request(&mut self, now: Now, request: Verified<Signed<Request>>) -> Result<(), RequestRefusal> {
         self.now = now;
         let (client, timestamp) = (request.client, request.timestamp);
-        let watch = !self.is_primary();
+        let watch = !self.leads();
         let taken = self.requests.take(request.clone(), self.config.authenticator.domain(), now.monotonic, watch, false)?;
         match taken {
             Taken::Ordered => self.output.at_once(Action::Answer(client, timestamp)),
@@ -238,7 +246,7 @@ impl Replica {
 
     /// A request that another replica passed on: watched too, but not passed on again (R2).
     fn on_relayed_request(&mut self, request: Verified<Signed<Request>>) -> Result<(), Rejection> {
-        let watch = !self.is_primary();
+        let watch = !self.leads();
         let taken = self.requests.take(request, self.config.authenticator.domain(), self.now.monotonic, watch, true);
         taken.map(|_| ()).map_err(|_| Rejection::RequestNotTaken)
     }
@@ -318,7 +326,7 @@ impl Replica {
     /// The snapshot that was begun last is durable: earlier records may go (R9).
     pub fn handle_snapshot(&mut self, now: Now, sequence: SequenceNumber) {
         self.now = now;
-        self.adopt_base = true;
+        self.durable_snapshot = Some(sequence);
         self.repair_durable(sequence);
     }
 
@@ -338,11 +346,27 @@ impl Replica {
     /// What is to be done since the last call.
     pub fn poll_effects(&mut self) -> Effects {
         self.propose();
+        self.watch_pace();
         if !self.is_idle() {
             self.timers.set_at_most(Timer::Status, self.now.monotonic.saturating_add(self.config.timing.status));
         }
-        let base = self.base_from.take().and_then(|sequence| self.next_base(sequence));
-        self.output.take(base, std::mem::take(&mut self.adopt_base))
+        let (base, adopt) = self.change_base();
+        self.output.take(base, adopt)
+    }
+
+    /// The journal's next base, and whether the journal begins with the newest one from now on. Only once the snapshot beside
+    /// that one is durable: one that is durable later or earlier does not stand for what it leaves out (R9).
+    fn change_base(&mut self) -> (Option<Vec<Record>>, bool) {
+        let durable = self.durable_snapshot.take();
+        if self.base_beside.is_some() && durable == self.base_beside {
+            self.base_beside = None;
+            return (None, true);
+        }
+        let Some(sequence) = self.base_from.take() else { return (None, false) };
+        let Some(base) = self.next_base(sequence) else { return (None, false) };
+        let adopt = durable == Some(sequence);
+        self.base_beside = (!adopt).then_some(sequence);
+        (Some(base), adopt)
     }
 
     /// The view that this replica is in or wants to enter.
@@ -395,6 +419,11 @@ impl Replica {
 
     fn is_primary(&self) -> bool {
         self.primary() == self.id()
+    }
+
+    /// The primary of a view that has begun here.
+    fn leads(&self) -> bool {
+        self.active && self.is_primary()
     }
 
     fn genesis(&self) -> &Genesis {

@@ -137,6 +137,7 @@ impl Replica {
         let max = new_view.pre_prepares.last().map_or(min, |header| header.sequence);
         self.leave_old_proposals(new_view);
         self.requests.requeue(self.now.monotonic);
+        self.pace.begin(self.now.monotonic);
         self.view_changes.suspicion = None;
         self.view_changes.caught_up = false;
         self.view_changes.built = None;

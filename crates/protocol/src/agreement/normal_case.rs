@@ -88,12 +88,14 @@ impl Replica {
         if let Some(slot) = self.log.slot_mut(sequence) {
             slot.header = Some(Header { signed: header.clone(), accepted: true });
             slot.spoke_at = now;
+            slot.accepted_at = now;
         }
         if let Some(batch) = self.bodies.get(&header.digest) {
             self.requests.proposed(batch, now);
         }
         self.send_prepare(&header);
         self.try_prepared(sequence);
+        self.judge_proposal(sequence);
     }
 
     /// A fresh proposal whose time is too far ahead waits; it is never rejected, and nobody is suspected for it (R3).

@@ -67,9 +67,10 @@ impl Ordering {
         self.frontier = self.dispatched;
     }
 
-    /// The state after `sequence` is installed or restored: nothing at or below it remains to be executed.
+    /// The state after `sequence` is installed or restored: nothing at or below it remains to be executed. A newer one that was
+    /// asked for meanwhile is still to come.
     pub fn installed(&mut self, sequence: SequenceNumber) {
-        self.transferring = None;
+        self.transferring = self.transferring.filter(|target| *target > sequence);
         self.executed = self.executed.max(sequence);
         self.dispatched = self.dispatched.max(sequence);
         self.frontier = self.frontier.max(sequence);
@@ -140,6 +141,7 @@ impl Replica {
         self.journal_body(&digest);
         self.output.record(Record::Committed((*certificate).clone()));
         self.ordering.insert(certificate, self.now.monotonic);
+        self.measure_agreement(sequence);
         if !self.bodies.holds(&digest) {
             self.want(digest);
         }
@@ -199,7 +201,8 @@ impl Replica {
             && self.ordering.dispatched.above(self.ordering.executed) < self.config.limits.execution_lag
         {
             let sequence = self.ordering.dispatched.next();
-            let Some(digest) = self.ordering.committed_digest(sequence) else { return };
+            let digest = self.ordering.committed_digest(sequence).filter(|digest| self.bodies.holds(digest));
+            let Some(digest) = digest else { return };
             let body = self.bodies.get(&digest).cloned();
             self.ordering.dispatched = sequence;
             self.output.at_once(Action::Execute(Ordered { view: self.view, sequence, body }));

@@ -80,7 +80,8 @@ impl Replica {
     /// The running timers, and when they expire, on the monotonic clock.
     pub fn timers(&self) -> impl Iterator<Item = (Timer, Duration)> {
         let request = self.watched_deadline().map(|deadline| (Timer::Request, deadline));
-        self.timers.running().chain(request)
+        let measure = self.pace_deadline().map(|deadline| (Timer::Measure, deadline));
+        self.timers.running().chain(request).chain(measure)
     }
 
     /// How long requests that are known here waited (R18).

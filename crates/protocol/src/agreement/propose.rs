@@ -4,7 +4,7 @@ use super::log::Header;
 use super::*;
 
 /// A batch is large from this part of the largest one on.
-const LARGE_BATCH: usize = 4;
+pub(super) const LARGE_BATCH: usize = 4;
 
 impl Replica {
     /// Before its first pre-prepare in a view the primary makes durable that it is about to propose (R15).
@@ -16,7 +16,7 @@ impl Replica {
     }
 
     fn may_propose(&self) -> bool {
-        self.active && self.is_primary() && self.votes() && self.view_changes.opened == Some(self.view)
+        self.leads() && self.votes() && self.view_changes.opened == Some(self.view)
     }
 
     /// Proposes what waits. A lone request goes at once; under load requests gather while batches are in flight, and make
@@ -56,7 +56,7 @@ impl Replica {
 
     /// What a batch costs hardly depends on its size: many small ones in flight would take from all what large ones save.
     fn is_large_batch_waiting(&self) -> bool {
-        let (requests, bytes) = self.requests.unproposed();
+        let (requests, bytes) = self.requests.size_unproposed();
         let (most, most_bytes) = (self.config.limits.batch_requests, self.genesis().parameters.max_batch_bytes);
         requests >= most.div_ceil(LARGE_BATCH) || bytes >= most_bytes.div_ceil(LARGE_BATCH)
     }
@@ -79,6 +79,7 @@ impl Replica {
         let Some(slot) = self.log.slot_mut(sequence) else { return };
         slot.header = Some(Header { signed: header.clone(), accepted: true });
         slot.spoke_at = now;
+        slot.accepted_at = now;
         self.view_changes.next_sequence = sequence.next();
         if let Some(batch) = body {
             self.bodies.hold(batch, false);

@@ -4,6 +4,9 @@ pub enum Reason {
     /// A watched request is not discharged in time.
     #[error("a request is not ordered in time")]
     LateRequest,
+    /// Time after time the primary let requests wait that it could have proposed (R18).
+    #[error("the primary is slow or unfair")]
+    SlowPrimary,
     /// No heartbeat and nothing else.
     #[error("the primary shows no life")]
     NoHeartbeat,
@@ -38,8 +41,9 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LateRequest,
+        Self::SlowPrimary,
         Self::NoHeartbeat,
         Self::LateReproposal,
         Self::NoNewView,
@@ -56,6 +60,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::LateRequest => "late_request",
+            Self::SlowPrimary => "slow_primary",
             Self::NoHeartbeat => "no_heartbeat",
             Self::LateReproposal => "late_reproposal",
             Self::NoNewView => "no_new_view",

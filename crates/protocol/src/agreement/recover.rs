@@ -160,6 +160,7 @@ impl Replica {
         let now = self.now.monotonic;
         // Nobody was late while this replica did not listen.
         self.requests.requeue(now);
+        self.pace.begin(now);
         if !self.active {
             self.timers.set(Timer::Resend, now);
             return self.catch_up_on_votes();
@@ -208,7 +209,7 @@ impl Replica {
             bodies.extend(slot.accepted().map(|header| header.digest));
             bodies.extend(slot.prepared.as_ref().map(|certificate| certificate.digest));
         }
-        let opening = (self.active && self.is_primary()).then_some(self.view);
+        let opening = self.leads().then_some(self.view);
         records.extend(opening.or(self.view_changes.opened).map(Record::Opened));
         records.extend(self.learner.then_some(Record::Learner));
         records.extend(self.halted.map(Record::Halted));

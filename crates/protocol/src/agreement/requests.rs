@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How long a client should wait before it tries a busy replica again, in milliseconds.
 const RETRY_AFTER_MS: u64 = 100;
 
+/// How many clients are looked at for the request that has waited longest.
+const MEASURED_CLIENTS: usize = 32;
+
 /// How many requests the primary is reminded of at a time.
 const REMINDERS: usize = 256;
 
@@ -50,7 +53,7 @@ struct Pending {
     request: Verified<Signed<Request>>,
     digest: Digest,
     /// When it came.
-    since: Aside<Duration>,
+    since: Duration,
     watched: bool,
     /// A replica passed it on.
     relayed: bool,
@@ -150,7 +153,7 @@ impl Requests {
             self.turn.push_back(client);
         }
         waiting.unproposed.insert(timestamp);
-        waiting.requests.insert(timestamp, Pending { request, digest, since: Aside(now), watched: watch, relayed });
+        waiting.requests.insert(timestamp, Pending { request, digest, since: now, watched: watch, relayed });
         if watch {
             self.watch_lowest(client, now);
             return Ok(Taken::Watched);
@@ -173,7 +176,7 @@ impl Requests {
             };
             room = left;
             batch.push(pending.request.clone());
-            self.delays.0.proposed.add(now.saturating_sub(pending.since.0));
+            self.delays.0.proposed.add(now.saturating_sub(pending.since));
             waiting.unproposed.remove(&timestamp);
             if !waiting.unproposed.is_empty() {
                 self.turn.push_back(client);
@@ -182,12 +185,30 @@ impl Requests {
         batch
     }
 
+    /// The request that has waited longest to be proposed, and since when; for backups (R18). Of each client the lowest counts, as
+    /// it is proposed first, and of so many clients those whose turn is next.
+    pub fn longest_unproposed(&self) -> Option<(&Verified<Signed<Request>>, Duration)> {
+        let waiting = self.turn.iter().take(MEASURED_CLIENTS).filter_map(|client| self.waiting.get(client));
+        let lowest = waiting.filter_map(|waiting| waiting.requests.get(waiting.unproposed.first()?));
+        lowest.min_by_key(|pending| pending.since).map(|pending| (&pending.request, pending.since))
+    }
+
+    /// A request that is not proposed yet.
+    pub fn unproposed(&self, client: ClientId, timestamp: Timestamp) -> Option<&Verified<Signed<Request>>> {
+        let waiting = self.waiting.get(&client).filter(|waiting| waiting.unproposed.contains(&timestamp))?;
+        waiting.requests.get(&timestamp).map(|pending| &pending.request)
+    }
+
+    pub fn is_unproposed(&self, client: ClientId, timestamp: Timestamp) -> bool {
+        self.unproposed(client, timestamp).is_some()
+    }
+
     pub fn has_unproposed(&self) -> bool {
         !self.turn.is_empty()
     }
 
     /// How many requests are not proposed, and about how many bytes they have.
-    pub fn unproposed(&self) -> (usize, usize) {
+    pub fn size_unproposed(&self) -> (usize, usize) {
         let waiting = self.turn.iter().filter_map(|client| self.waiting.get(client));
         let requests = waiting.fold(0, |sum: usize, waiting| sum.saturating_add(waiting.unproposed.len()));
         let each = self.bytes.checked_div(self.count).unwrap_or(0);
@@ -251,7 +272,7 @@ impl Requests {
         if self.waiting.get(&client).is_some_and(|waiting| waiting.requests.is_empty()) {
             self.waiting.remove(&client);
         }
-        Some(pending.since.0)
+        Some(pending.since)
     }
 
     /// The clock of a client's lowest watched request starts when it becomes the lowest (R10: serving others does not
@@ -316,7 +337,7 @@ impl Requests {
                 continue;
             }
             if let Some(pending) = waiting.requests.get(&request.timestamp) {
-                self.delays.0.proposed.add(now.saturating_sub(pending.since.0));
+                self.delays.0.proposed.add(now.saturating_sub(pending.since));
             }
             if waiting.unproposed.is_empty() {
                 self.turn.retain(|client| *client != request.client);

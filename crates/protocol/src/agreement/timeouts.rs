@@ -6,7 +6,7 @@ impl Replica {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let watched = self.watched_deadline();
-        self.timers.next().into_iter().chain(watched).min()
+        self.timers.next().into_iter().chain(watched).chain(self.pace_deadline()).min()
     }
 
     /// The time has come that [`poll_timeout`](Self::poll_timeout) told.
@@ -30,7 +30,7 @@ impl Replica {
             Timer::PrimaryAlive => self.late(Reason::NoHeartbeat),
             Timer::Reproposed => self.late(Reason::LateReproposal),
             // The one is looked at when it is asked for, the other expires with no effect but that.
-            Timer::Request | Timer::CatchUp => {}
+            Timer::Request | Timer::Measure | Timer::CatchUp => {}
             Timer::NewView => self.start_view_change(self.view.next(), Reason::NoNewView),
             Timer::Resend => self.on_resend_timeout(),
             Timer::Status => self.on_status_timeout(),
@@ -50,8 +50,9 @@ impl Replica {
     }
 
     /// Something that the primary owes is late. A replica that is behind first catches up, once a view (R10).
-    fn late(&mut self, reason: Reason) {
-        if self.is_behind() && !self.view_changes.caught_up {
+    pub(super) fn late(&mut self, reason: Reason) {
+        let lags = self.is_behind() || self.ordering.transferring.is_some();
+        if lags && !self.view_changes.caught_up {
             self.view_changes.caught_up = true;
             let deadline = self.now.monotonic.saturating_add(self.timeout());
             self.timers.set(Timer::CatchUp, deadline);
@@ -68,7 +69,7 @@ impl Replica {
     }
 
     fn send_heartbeat(&mut self) {
-        if !self.active || !self.is_primary() || !self.votes() {
+        if !self.leads() || !self.votes() {
             return;
         }
         self.view_changes.heartbeat = self.view_changes.heartbeat.saturating_add(1);
@@ -124,7 +125,7 @@ impl Replica {
         // Both timers are gone once they have expired, and set again by what they wait for.
         let silent = !self.timers.runs(Timer::PrimaryAlive);
         let reproposed = !self.view_changes.outstanding.is_empty() && !self.timers.runs(Timer::Reproposed);
-        request || silent || reproposed
+        request || silent || reproposed || self.pace.is_slow()
     }
 
     fn on_parked_timeout(&mut self) {

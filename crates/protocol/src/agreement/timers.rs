@@ -26,11 +26,13 @@ pub enum Timer {
     IdleCheckpoint,
     /// Backup: the longest watched request is not discharged (R10). Follows from the requests, and is never set.
     Request,
+    /// Backup: a request has waited so long that it is passed on and measured (R18). Follows from the requests too.
+    Measure,
 }
 
 impl Timer {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Heartbeat,
         Self::PrimaryAlive,
         Self::Reproposed,
@@ -42,6 +44,7 @@ impl Timer {
         Self::Parked,
         Self::IdleCheckpoint,
         Self::Request,
+        Self::Measure,
     ];
 
     /// The timer's name, for counters.
@@ -58,6 +61,7 @@ impl Timer {
             Self::Parked => "parked",
             Self::IdleCheckpoint => "idle_checkpoint",
             Self::Request => "request",
+            Self::Measure => "measure",
         }
     }
 }

@@ -199,7 +199,7 @@ impl Replica {
     /// False while others still need it: it leads, or waits for a new view to begin.
     pub fn hand_over(&mut self, now: Now) -> bool {
         self.now = now;
-        if self.active && self.is_primary() {
+        if self.leads() {
             self.start_view_change(self.view.next(), Reason::HandedOver);
         }
         self.active || !self.votes()

@@ -250,6 +250,15 @@ impl ClientTable {
         }
     }
 
+    /// A key that is in the table gets another standing.
+    pub(super) fn set_standing(&mut self, client: ClientId, standing: Standing) {
+        let bucket = position(client).and_then(|position| self.buckets.get_mut(position));
+        if let Some(entry) = bucket.and_then(|bucket| Arc::make_mut(bucket).get_mut(&client)) {
+            entry.standing = standing;
+            self.changed.insert(bucket_of(client));
+        }
+    }
+
     /// A client is no more: what it executed need not be remembered, since nothing of it ever runs again.
     pub(super) fn revoke(&mut self, client: ClientId) {
         let places: Vec<_> = self.requests(client).into_iter().flatten().map(|(_, remembered)| remembered.place()).collect();

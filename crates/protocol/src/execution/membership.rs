@@ -15,6 +15,7 @@ pub fn run(table: &mut ClientTable, genesis: &Genesis, operation: &[u8], room: u
         Ok(MembershipOperation::Add { client, role }) => add(table, genesis, &client, role),
         Ok(MembershipOperation::Revoke { client }) => revoke(table, client),
         Ok(MembershipOperation::List { after }) => return list(table, after, room),
+        Ok(MembershipOperation::Rotate { client }) => rotate(table, genesis, &client),
         Err(_) => Err(MembershipError::Malformed),
     };
     done.map_or_else(MembershipResult::Refused, |()| MembershipResult::Done)
@@ -42,6 +43,23 @@ fn add(table: &mut ClientTable, genesis: &Genesis, client: &ClientEntry, role: C
         return Err(MembershipError::TooManyClients { maximum: maximum as u64 });
     }
     table.put(signing_key, Standing::Client { transport_key, role });
+    Ok(())
+}
+
+/// A connection is not a statement: what the old transport key authenticated needs no memory.
+fn rotate(table: &mut ClientTable, genesis: &Genesis, client: &ClientEntry) -> Result<(), MembershipError> {
+    let ClientEntry { signing_key, transport_key } = *client;
+    let standing = match table.standing(signing_key) {
+        None => return Err(MembershipError::Unknown(signing_key)),
+        Some(Standing::Revoked) => return Err(MembershipError::Revoked(signing_key)),
+        Some(Standing::Client { role, .. }) => Standing::Client { transport_key, role },
+        Some(Standing::Operator { .. }) => Standing::Operator { transport_key },
+    };
+    transport_key.check().map_err(|_| MembershipError::BadKey(transport_key))?;
+    if is_used(table, genesis, transport_key) {
+        return Err(MembershipError::KeyInUse(transport_key));
+    }
+    table.set_standing(signing_key, standing);
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub(super) type Wanted = BTreeMap<(StatePart, u32), Digest>;
 pub(super) struct Source {
     /// It sent what the certificate contradicts: nobody asks it while another serves.
     pub poisoned: bool,
+    /// It left a chunk unfinished: nobody asks it while another serves, until it delivers a whole one.
+    breaks_off: bool,
     /// How often in a row it did not answer in time, or to no use.
     pub failures: u32,
     /// When it was last asked, counted in questions.
@@ -43,8 +45,7 @@ struct Partial {
     place: (StatePart, u32),
     digest: Digest,
     bytes: Vec<u8>,
-    /// When the rest must be here: so that nobody stalls the transfer with crumbs.
-    until: Duration,
+    began: Duration,
 }
 
 impl Source {
@@ -54,7 +55,12 @@ impl Source {
 
     /// Whether it is trusted to answer the next question.
     pub const fn serves(&self) -> bool {
-        !self.poisoned && self.failures == 0
+        !self.is_avoided() && self.failures == 0
+    }
+
+    /// Whether it is asked only while no other serves.
+    pub const fn is_avoided(&self) -> bool {
+        self.poisoned || self.breaks_off
     }
 
     /// It was asked for the outline of the state, or for a share of its chunks.
@@ -90,8 +96,7 @@ impl Source {
     /// When its answer, or the end of a chunk, must be here.
     pub fn answer_due(&self) -> Option<Duration> {
         let asked = self.asked.as_ref().map(|asked| asked.until);
-        let partial = self.partial.as_ref().map(|partial| partial.until);
-        asked.into_iter().chain(partial).min()
+        asked.into_iter().chain(self.partial.as_ref().map(|partial| self.piece_due(partial))).min()
     }
 
     /// When it may be asked again after a failure.
@@ -108,6 +113,7 @@ impl Source {
     pub fn fail(&mut self, now: Duration) -> Wanted {
         self.rests_until = now.saturating_add(self.patience());
         self.failures = self.failures.saturating_add(1);
+        self.breaks_off |= self.partial.is_some();
         let partial = self.partial.take().map(|partial| (partial.place, partial.digest));
         self.asked.take().into_iter().flat_map(|asked| asked.share).chain(partial).collect()
     }
@@ -125,14 +131,7 @@ impl Source {
         if piece.size > MAX_CHUNK_BYTES || end > piece.size {
             return Err(Poison::Piece { part, index });
         }
-        let mut partial = match self.partial.take() {
-            Some(partial) => partial,
-            None => {
-                let mebibytes = u32::try_from(piece.size >> 20).unwrap_or(u32::MAX).saturating_add(2);
-                let until = now.saturating_add(self.patience().saturating_mul(mebibytes));
-                Partial { place, digest, bytes: Vec::new(), until }
-            }
-        };
+        let mut partial = self.partial.take().unwrap_or_else(|| Partial { place, digest, bytes: Vec::new(), began: now });
         partial.bytes.extend_from_slice(&piece.bytes);
         if end < piece.size {
             self.partial = Some(partial).filter(|partial| !partial.bytes.is_empty());
@@ -141,7 +140,15 @@ impl Source {
         if chunk_digest(&partial.bytes) != digest {
             return Err(Poison::Chunk { part, index });
         }
+        self.breaks_off = false;
         Ok(Some(partial.bytes))
+    }
+
+    /// When a chunk must have grown beyond what is here of it: so that nobody stalls the transfer with crumbs, whatever size it
+    /// claims.
+    fn piece_due(&self, partial: &Partial) -> Duration {
+        let mebibytes = u32::try_from(partial.bytes.len() >> 20).unwrap_or(u32::MAX).saturating_add(2);
+        partial.began.saturating_add(self.patience().saturating_mul(mebibytes))
     }
 
     fn patience(&self) -> Duration {

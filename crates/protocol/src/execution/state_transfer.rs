@@ -132,12 +132,12 @@ impl Transfer {
     /// Who is asked next: those that failed least, in turn.
     fn next_peer(&self, now: Duration) -> Option<ReplicaId> {
         let idle = self.peers.iter().filter(|(_, peer)| peer.is_idle(now) && self.is_of_use(peer));
-        idle.min_by_key(|(_, peer)| (peer.poisoned, peer.failures, peer.turn)).map(|(id, _)| *id)
+        idle.min_by_key(|(_, peer)| (peer.is_avoided(), peer.failures, peer.turn)).map(|(id, _)| *id)
     }
 
     /// Whether there is something to ask of it: the outline of one peer, chunks of all.
     fn is_of_use(&self, peer: &Source) -> bool {
-        if peer.poisoned && self.is_served() {
+        if peer.is_avoided() && self.is_served() {
             return false;
         }
         match &self.outline {
@@ -267,18 +267,22 @@ impl Transfer {
     }
 
     /// The whole state, once it is complete. `read` gives a kept chunk back; one that was lost or damaged since is
-    /// fetched again: then there is no state yet.
+    /// fetched again, as is a local one: then there is no state yet.
     pub fn finish<E>(&mut self, mut read: impl FnMut(&Digest) -> Result<Option<Vec<u8>>, E>) -> Result<Option<InstalledState>, E> {
         let Some(outline) = self.outline.as_ref().filter(|_| self.left == 0) else { return Ok(None) };
         let (mut service, mut clients) = (Vec::new(), Vec::new());
         for (place, digest) in outline.leaves() {
-            let chunk = match self.local_chunks.get(&digest) {
-                Some((part, index)) => Some(self.local.snapshot(*part).chunk(*index)),
-                None => read(&digest)?.filter(|chunk| chunk_digest(chunk) == digest),
-            };
-            match chunk {
+            let local = self.local_chunks.get(&digest).map(|(part, index)| self.local.snapshot(*part).chunk(*index));
+            let is_local = local.is_some();
+            let chunk = if is_local { local } else { read(&digest)? };
+            // A disk or a memory may have altered it since, and a service may not have told that it changed it.
+            match chunk.filter(|chunk| chunk_digest(chunk) == digest) {
                 Some(chunk) if place.0 == StatePart::Service => service.push(chunk),
                 Some(chunk) => clients.push(chunk),
+                None if is_local => {
+                    self.local_chunks.remove(&digest);
+                    self.missing.insert(place, digest);
+                }
                 None if self.kept.remove(&digest) => _ = self.missing.insert(place, digest),
                 None => {}
             }

@@ -54,6 +54,23 @@ fn receivers(session: &mut Session) -> Vec<u32> {
     sent(session).into_iter().map(|(replica, _)| replica).collect()
 }
 
+#[test]
+fn r18_one_request_every_so_often_goes_to_all_replicas_at_once() {
+    let mut session = session(4);
+    let mut receivers_at = |millis| {
+        session.submit(ms(millis), WALL, vec![Blob::from(&b"put"[..])]).unwrap();
+        let receivers = receivers(&mut session);
+        session.abandon(session.client(), session.last);
+        receivers
+    };
+    assert_eq!(receivers_at(50), [0]);
+    assert_eq!(receivers_at(2049), [0]);
+    assert_eq!(receivers_at(2050), [0, 1, 2, 3]);
+    assert_eq!(receivers_at(2051), [0]);
+    assert_eq!(receivers_at(9000), [0, 1, 2, 3]);
+    assert_eq!(receivers_at(10_999), [0]);
+}
+
 /// An honest replica's reply: ordered at 7, with this result.
 fn reply(session: &Session, request: &Signed<Request>, view: u64, result: &[u8]) -> Reply {
     Reply {

@@ -17,6 +17,9 @@ use std::time::Duration;
 pub const MS: Duration = Duration::from_millis(1);
 const WALL_AT_START: u64 = 1_700_000_000_000_000;
 
+/// From, to and what.
+pub type Delay = Box<dyn Fn(u32, u32, &Message) -> Duration>;
+
 pub struct Cluster {
     pub genesis: Arc<Genesis>,
     pub nodes: Vec<Node>,
@@ -28,6 +31,8 @@ pub struct Cluster {
     pub cut: BTreeSet<(u32, u32)>,
     /// What a replica's message becomes on its way to another; the identity for correct ones.
     pub lie: Box<dyn FnMut(u32, u32, Message) -> Vec<Message>>,
+    /// How long a message takes from one replica to another.
+    pub delay: Delay,
     pub events: Vec<(u32, Event)>,
     pub rejections: Vec<(u32, Rejection)>,
     /// The states that replicas wanted to fetch.
@@ -188,6 +193,7 @@ impl Cluster {
             serial: 0,
             cut: BTreeSet::new(),
             lie: Box::new(|_, _, message| vec![message]),
+            delay: Box::new(|_, _, _| MS),
             events: vec![],
             transfers: Vec::new(),
             rejections: vec![],
@@ -323,7 +329,7 @@ impl Cluster {
         }
         for message in (self.lie)(from, to, message) {
             self.sent.push((from, to, message.clone()));
-            self.enqueue(MS, Happening::Message { from, to, message: Box::new(message) });
+            self.enqueue((self.delay)(from, to, &message), Happening::Message { from, to, message: Box::new(message) });
         }
     }
 

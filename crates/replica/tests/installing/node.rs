@@ -111,6 +111,7 @@ impl Node {
                 prepared: vec![],
                 committed: vec![],
                 asks: None,
+                votes: true,
             };
             self.hear(source, from, Message::Status(status));
         }

@@ -217,7 +217,8 @@ impl Checker {
             let digest = request.digest(&self.domain);
             // The client made it, and it still has its signature. Of a stranger only that is known.
             let valid = || self.authenticator.verify_requests(vec![request.clone()]).iter().all(Result::is_ok);
-            let stranger = self.genesis.clients.iter().all(|client| client.signing_key != request.client);
+            let stranger =
+                self.genesis.clients.iter().chain(&self.genesis.operators).all(|client| client.signing_key != request.client);
             let signed = (stranger || self.signed.contains(&digest)) && valid();
             self.expect(signed, Invariant::RequestsAreSigned, || {
                 format!("at {sequence} stands a request that {} never signed", request.client)

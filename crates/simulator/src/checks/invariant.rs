@@ -148,7 +148,9 @@ impl Invariant {
             Self::BodiesAreAskedAround => "a missing body is asked of one replica after the other",
             Self::CertificatesAreSound => "a certificate counts no signer twice, no stranger, and nobody who did not sign",
             Self::OnlyLiarsAreAccused => "only liars are accused, by evidence or of false state",
-            Self::AuditIsJust => "an audit of all correct replicas' journals accuses liars only",
+            Self::AuditIsJust => {
+                "an audit of all correct replicas' journals accuses liars only, and so does one of everybody's in which records were altered"
+            }
             Self::ContradictionsAreAccused => "whoever lied provably before a correct replica's eyes is accused of it by that one",
             Self::EvidenceIsEverywhere => {
                 "once the network is whole, all correct replicas hold evidence of whom one of them can prove a liar"

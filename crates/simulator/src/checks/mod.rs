@@ -9,6 +9,7 @@ mod floods;
 mod history;
 mod inspection;
 mod invariant;
+mod members;
 mod pressure;
 mod promises;
 mod proposals;

@@ -20,12 +20,14 @@ pub struct Proposals {
     requests: BTreeMap<(u32, ClientId, Timestamp), (View, SequenceNumber)>,
     /// The bodies that the new-view names with which it opened a view.
     opened_with: BTreeMap<u32, (View, BTreeSet<Digest>)>,
+    /// Those who have not started again since.
+    hold_them: BTreeSet<u32>,
 }
 
 impl Proposals {
     /// What a replica held in memory only is gone.
     pub fn restarted(&mut self, id: u32) {
-        self.opened_with.remove(&id);
+        self.hold_them.remove(&id);
     }
 }
 
@@ -101,12 +103,14 @@ impl Checker {
         if new_view.replica.0 == id {
             let digests = new_view.pre_prepares.iter().map(|header| header.digest).collect();
             self.proposals.opened_with.insert(id, (new_view.view, digests));
+            self.proposals.hold_them.insert(id);
         }
     }
 
     pub(super) fn fetched(&mut self, id: u32, digest: Digest) {
         let view = self.replicas[id as usize].view;
-        let lacks = self.proposals.opened_with.get(&id).is_some_and(|(opened, names)| *opened == view && names.contains(&digest));
+        let opened_with = self.proposals.opened_with.get(&id).filter(|_| self.proposals.hold_them.contains(&id));
+        let lacks = opened_with.is_some_and(|(opened, names)| *opened == view && names.contains(&digest));
         self.expect(!lacks, Invariant::BodiesAreHeld, || {
             format!("replica {id} opened view {view} with {}, and asks others for it", digest.short())
         });

@@ -1,4 +1,5 @@
 use super::invariant::{Invariant, Violation};
+use super::members::Members;
 use pbft_crypto::Digest;
 use pbft_message::{Batch, Blob, ClientId, Domain, Genesis, Outcome, Reply, RequestRefusal, SequenceNumber, Timestamp};
 use pbft_services::kv::{Model, Operation};
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Reference {
     domain: Domain,
     model: Model,
+    members: Members,
     window: usize,
     clients: BTreeMap<ClientId, BTreeSet<Timestamp>>,
     executed: BTreeMap<(ClientId, Timestamp), Executed>,
@@ -40,8 +42,9 @@ impl Reference {
         Self {
             domain,
             model: Model::new(&genesis.service),
+            members: Members::new(genesis),
             window: genesis.parameters.requests_in_flight,
-            clients: genesis.clients.iter().map(|client| (client.signing_key, BTreeSet::new())).collect(),
+            clients: genesis.clients.iter().chain(&genesis.operators).map(|client| (client.signing_key, BTreeSet::new())).collect(),
             executed: BTreeMap::new(),
             refused: BTreeSet::new(),
             through: SequenceNumber::GENESIS,
@@ -84,7 +87,9 @@ impl Reference {
             if let Some(forgotten) = forgotten {
                 self.cached.remove(&self.executed[&(client, forgotten)].position);
             }
+            let operates = self.members.is_operator(client);
             let results = request.operations.iter().map(|operation| match Operation::decode(operation) {
+                _ if operates => Blob::from(self.members.apply(operation).encode()),
                 Ok(operation) => Blob::from(self.model.apply(&operation).encode()),
                 Err(_) => Blob::default(),
             });

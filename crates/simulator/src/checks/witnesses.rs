@@ -6,7 +6,7 @@ use super::promises::Promises;
 use super::votes::{Kind, Vote};
 use pbft_crypto::Digest;
 use pbft_message::{Message, SequenceNumber, Votes, Witness};
-use pbft_protocol::agreement::{Alarm, Record, Replica};
+use pbft_protocol::agreement::{Alarm, Record, Replica, Silence};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A replica since it came back, honest but for its disk.
@@ -64,6 +64,10 @@ impl Checker {
         self.expect(lost.is_none(), Invariant::Recovers, || format!("replica {id} comes back without its evidence of {lost:?}"));
         let asked = replica.status().asks;
         let computed = BTreeMap::new();
+        let learns = replica.silence() == Some(Silence::Learner);
+        self.expect(asked.is_some() || learns, Invariant::WitnessesBeforeVotes, || {
+            format!("replica {id} comes back, and asks nobody what it signed")
+        });
         let is_new = asked.is_none_or(|asked| self.asked_with.insert((id, asked)));
         self.expect(is_new, Invariant::WitnessesBeforeVotes, || {
             format!("replica {id} asks with {asked:?}, as at an earlier start: the answers to that are of no use")

@@ -1,5 +1,5 @@
 //! Drills: one thing goes wrong in a cluster that is at rest, and it must do about it exactly what it should, as soon as it
-//! should (R2, R10, R23). Elsewhere another of the protocol's means would come to the same in the end.
+//! should (R2, R10, R18, R23). Elsewhere another of the protocol's means would come to the same in the end.
 
 mod absence;
 mod primaries;
@@ -46,6 +46,8 @@ enum Drill {
     LongAbsence,
     /// The primary's clock is ahead by more than it may be.
     FastClock,
+    /// The primary holds each proposal, for less than the time-out.
+    HeldProposals,
     /// What a new view begins with is not committed.
     StalledOpening,
     /// No new-view arrives, and then one of those who waited for it is gone.
@@ -53,7 +55,7 @@ enum Drill {
 }
 
 impl Drill {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::OnePath,
         Self::LostRelay,
         Self::RelayToTheNext,
@@ -66,6 +68,7 @@ impl Drill {
         Self::ShortAbsence,
         Self::LongAbsence,
         Self::FastClock,
+        Self::HeldProposals,
         Self::StalledOpening,
         Self::LateJoin,
     ];
@@ -93,6 +96,7 @@ impl World {
             Drill::ShortAbsence => self.short_absence(),
             Drill::LongAbsence => self.long_absence(),
             Drill::FastClock => self.fast_clock(),
+            Drill::HeldProposals => self.held_proposals(),
             Drill::StalledOpening => self.stalled_opening(),
             Drill::LateJoin => self.late_join(),
         }

@@ -1,11 +1,15 @@
-//! Primaries that are not heard, and what the others do (R10).
+//! Primaries that are not heard, and what the others do (R10), or that are slow (R18).
 
-use super::{HEARTBEAT, RETRY, SOON};
+use super::{HEARTBEAT, RESENT, RETRY, SOON};
 use crate::checks::Invariant;
 use crate::rest::SETTLING;
 use crate::world::World;
+use pbft_byzantine::{Context, Strategy};
 use pbft_message::{Message, View};
 use std::time::Duration;
+
+/// So many proposals in a row that are held are a habit, with some to spare.
+const A_HABIT: u32 = 12;
 
 impl World {
     /// The time-out doubles with each view change, and halves with each checkpoint without one.
@@ -89,6 +93,32 @@ impl World {
         if goes_around {
             (0..4).for_each(|_| self.come_to_a_checkpoint());
         }
+    }
+
+    /// No request is late, and yet a primary that makes a habit of it must go (R18).
+    pub(super) fn held_proposals(&mut self) {
+        let (view, primary, client) = (self.view_of(0), self.primary(), self.honest_client());
+        let backups = self.backups_of(primary);
+        // What it holds them for is a while only where time-outs are short, and a request alone may fill a small batch: then it is
+        // not known how long it was on its way.
+        if self.timeouts(&backups).1 > self.plan.timing.base_timeout * 2 || self.plan.limits.batch_requests <= 4 {
+            return;
+        }
+        let context = Context {
+            authenticator: self.authenticator.clone(),
+            signer: self.processes[primary as usize].signer.clone(),
+            seed: self.random.next(),
+        };
+        self.processes[primary as usize].outbound = Some(Strategy::SlowPrimary.outbound(&context));
+        self.confine(client, &backups[..1]);
+        for _ in 0..A_HABIT {
+            self.ask_one(client);
+            self.run_to(self.now + RETRY + RESENT, Self::are_clients_done);
+        }
+        // So that nothing is held any more.
+        self.run_until(self.now + SETTLING);
+        self.processes[primary as usize].outbound = None;
+        self.expect_left(view, primary, self.now + SOON);
     }
 
     pub(super) fn stalled_opening(&mut self) {

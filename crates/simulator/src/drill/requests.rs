@@ -1,6 +1,7 @@
 //! Requests that take a detour, or are held up on the way (R2, R3, R10, R23).
 
 use super::{RESENT, RETRY, SOON};
+use crate::checks::Invariant;
 use crate::world::World;
 use pbft_message::Message;
 use std::time::Duration;
@@ -18,16 +19,30 @@ impl World {
     pub(super) fn lost_relay(&mut self) {
         let (before, backups, client) = (self.checker.presses(), self.backups(), self.honest_client());
         let primary = self.primary();
-        let half = self.timeouts(&backups).1 / 2;
+        let (least, most) = self.timeouts(&backups);
+        let half = most / 2;
         self.confine(client, &backups[..1]);
         backups.iter().for_each(|backup| self.network.cut(*backup, primary));
-        // The client asks whom it takes for the primary first, and all only later.
-        let believed = self.authenticator.genesis().primary(self.clients[client as usize].session.view()).0;
-        let first = if believed == backups[0] { Duration::ZERO } else { RETRY };
         self.ask_one(client);
-        self.run_until(self.now + first + Duration::from_millis(30));
+        // At once, or once the client has asked another one in vain.
+        let latest = self.now + RETRY;
+        let holds = |world: &Self, backup: u32| {
+            world.processes[backup as usize].running.as_ref().is_some_and(|one| one.replica.held().requests > 0)
+        };
+        while !holds(self, backups[0]) && self.now < latest {
+            self.run_until(self.now + Duration::from_millis(1));
+        }
+        let due = self.now + half + SOON;
+        // It is passed on once more to be measured (R18), and that is lost too.
+        self.run_until(self.now + least / 4);
+        // All await it, so that the primary is left if it never orders it.
+        if !backups.iter().all(|backup| holds(self, *backup)) {
+            return self
+                .checker
+                .fail(Invariant::RequestsAreAnswered, || "a request that one backup has is not passed on to all".into());
+        }
         backups.iter().for_each(|backup| self.network.join(*backup, primary));
-        self.expect_answer(client, self.now + half + SOON, "that a backup passed on in vain");
+        self.expect_answer(client, due, "that a backup passed on in vain");
         self.expect_no_press(before, "a request that was passed on was lost");
     }
 

@@ -45,7 +45,7 @@ pub enum LockError {
         directory: PathBuf,
     },
     /// The directory or its lock file is missing or not accessible.
-    #[error("cannot open and lock {directory}: {source}")]
+    #[error("cannot open and lock {directory}: {source}; it must belong to the user that this runs as")]
     Io {
         /// The directory.
         directory: PathBuf,

@@ -212,6 +212,9 @@ impl Disk for MemoryDisk {
     }
 
     fn create(&mut self, file: &str) -> Result<(), DiskError> {
+        if self.capacity.is_some_and(|capacity| self.used() >= capacity) {
+            return Err(DiskError::new("create", file, io::ErrorKind::StorageFull.into()));
+        }
         let id = self.created;
         self.created = self.created.saturating_add(1);
         self.files.insert(id, MemoryFile::default());
@@ -317,12 +320,13 @@ mod tests {
         let error = disk.write_at("a", 3, b"er").unwrap_err();
         assert!(error.is_full() && error.to_string().contains("write a"));
         disk.write_at("a", 1, b"xyz").unwrap();
-        disk.create("b").unwrap();
-        assert!(disk.write_at("b", 0, b"1").unwrap_err().is_full());
+        assert!(disk.create("b").unwrap_err().is_full());
         assert_eq!((disk.read_at("a", 0, 9).unwrap(), disk.used()), (b"oxyz".to_vec(), 4));
         disk.remove("a").unwrap();
         disk.sync_directory().unwrap();
-        disk.write_at("b", 0, b"1").unwrap();
+        disk.create("b").unwrap();
+        assert!(disk.write_at("b", 0, b"12345").unwrap_err().is_full());
+        disk.write_at("b", 0, b"1234").unwrap();
     }
 
     #[test]

@@ -116,6 +116,11 @@ pub fn number(file: &str) -> Option<u64> {
     (name(number) == file).then_some(number)
 }
 
+/// Whether a file's name is that of a complete segment of a journal.
+pub fn is_segment(file: &str) -> bool {
+    number(file).is_some()
+}
+
 /// Whether the file is a segment that never became complete.
 pub fn is_temporary(file: &str) -> bool {
     file.starts_with(PREFIX) && file.ends_with(TEMPORARY_SUFFIX)

@@ -112,5 +112,6 @@ pub fn sequence(file: &str) -> Option<u64> {
 
 /// Whether the file is a snapshot that never became complete.
 pub fn is_temporary(file: &str) -> bool {
-    file.starts_with(PREFIX) && file.ends_with(TEMPORARY_SUFFIX)
+    let whole = file.strip_suffix(TEMPORARY_SUFFIX);
+    whole.is_some_and(|whole| whole.ends_with(SUFFIX))
 }

@@ -35,7 +35,10 @@ fn snapshots_come_back_newest_first_and_old_ones_go() {
     assert_eq!(snapshots.list().unwrap(), [9, 128, 256]);
     assert_eq!(snapshots.load_newest().unwrap(), Some(snapshot(256)));
     assert_eq!(snapshots.load(9).unwrap(), snapshot(9));
-    snapshots.keep_newest(2).unwrap();
+    snapshots.keep_newest(1, 128).unwrap();
+    assert_eq!(snapshots.list().unwrap(), [128, 256], "what claims to be newer costs nothing");
+    save(&mut snapshots, &snapshot(9)).unwrap();
+    snapshots.keep_newest(2, 256).unwrap();
     assert_eq!(snapshots.list().unwrap(), [128, 256]);
     assert!(matches!(snapshots.load(9), Err(SnapshotError::Disk(_))));
     assert_eq!(open(MemoryDisk::default()).load_newest().unwrap(), None);
@@ -91,7 +94,7 @@ fn r15_a_snapshot_found_at_a_restart_is_durable() {
     assert!(save(&mut Snapshots { disk: &mut disk, identity: identity(2) }, &snapshot(8)).is_err());
     let mut snapshots = open(&mut disk);
     assert_eq!(snapshots.load_newest().unwrap(), Some(snapshot(8)));
-    snapshots.keep_newest(1).unwrap();
+    snapshots.keep_newest(1, 8).unwrap();
     disk.crash(|unsynced| unsynced == Unsynced::Name { file: &format::name(7) });
     assert_eq!(disk.list().unwrap(), [format::name(8)]);
     assert_eq!(open(disk).load_newest().unwrap(), Some(snapshot(8)));
@@ -168,6 +171,23 @@ fn a_snapshot_that_does_not_fit_leaves_the_others_and_no_rest() {
         assert_eq!((disk.list().unwrap(), disk.used()), (vec![format::name(7)], used));
     }
     panic!("it never fits");
+}
+
+#[test]
+fn what_stands_above_a_number_is_removed_and_nothing_else() {
+    let mut disk = saved(&[7, 8, 9]);
+    open(&mut disk).remove_above(7).unwrap();
+    assert_eq!(disk.list().unwrap(), [format::name(7)]);
+}
+
+#[test]
+fn what_an_interrupted_writing_of_any_such_file_left_is_removed() {
+    let mut disk = saved(&[7]);
+    for file in ["snapshot-00000000000000000008.bin.tmp", "diverged-00000000000000000008.bin.tmp"] {
+        disk.create(file).unwrap();
+    }
+    open(&mut disk);
+    assert_eq!(disk.list().unwrap(), [format::name(7)]);
 }
 
 /// No panic and no silence: what is loaded is what was saved, or the error names the file.

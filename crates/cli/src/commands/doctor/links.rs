@@ -12,7 +12,21 @@ pub fn find(look: &Look) -> Vec<Finding> {
             found.extend(misconfigured(*id, peer).or_else(|| cut(look, *id, peer.replica)));
         }
     }
+    found.extend(look.reports.values().filter(|report| is_alone(look, report.replica)).map(|report| alone(report.replica)));
     found
+}
+
+/// This client reaches it and others, and it is connected to none of them.
+fn is_alone(look: &Look, id: ReplicaId) -> bool {
+    let peers = look.reports.get(&id).map_or(&[][..], |report| &report.condition.peers);
+    let others = look.reports.len().saturating_sub(1);
+    others > 1 && !peers.is_empty() && peers.iter().all(|peer| !peer.up && misconfigured(id, peer).is_none())
+}
+
+fn alone(id: ReplicaId) -> Finding {
+    let message = format!("replica {id} is connected to no other replica, though this client reaches it");
+    let action = format!("Compare listen in its config.toml with what the others have for replica {id}, and open that UDP port");
+    Finding::warning("Disconnected", Some(id.0), message, action)
 }
 
 /// Of two replicas the one with the lower number dials: it has the address, and knows what is wrong.
@@ -50,6 +64,9 @@ fn misconfigured(id: ReplicaId, peer: &PeerReport) -> Option<Finding> {
 /// Both are up, and do not reach each other. Told once for both.
 fn cut(look: &Look, id: ReplicaId, other: ReplicaId) -> Option<Finding> {
     let theirs = look.reports.get(&other)?;
+    if is_alone(look, id) || is_alone(look, other) {
+        return None;
+    }
     if id > other && theirs.condition.peers.iter().any(|peer| peer.replica == id && !peer.up) {
         return None;
     }
@@ -83,6 +100,20 @@ mod tests {
         let mut one = look();
         cut_between(&mut one, 2, 1, None);
         assert_eq!(codes(&find(&one)), [("Disconnected", Some(1))]);
+    }
+
+    #[test]
+    fn who_is_connected_to_nobody_is_told_once_whether_it_dials_or_not() {
+        for lonely in [1, 3] {
+            let mut look = look();
+            for other in (0..4).filter(|other| *other != lonely) {
+                cut_between(&mut look, lonely, other, (lonely < other).then_some(DialProblem::Unreachable));
+                cut_between(&mut look, other, lonely, (other < lonely).then_some(DialProblem::Unreachable));
+            }
+            let found = find(&look);
+            assert_eq!(codes(&found), [("Disconnected", Some(lonely))]);
+            assert!(found[0].message.contains("connected to no other replica"), "{:?}", found[0]);
+        }
     }
 
     #[test]

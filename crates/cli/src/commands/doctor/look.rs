@@ -3,6 +3,9 @@ use pbft_network::DialProblem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// A replica that says nothing for so long counts as away, in milliseconds.
+const AWAY: u64 = 3_000;
+
 /// What there is to judge by: each replica's own word, and what this client saw itself.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -32,9 +35,33 @@ impl Look {
         self.reports.iter().filter(|(_, report)| votes(report)).map(|(id, _)| *id).collect()
     }
 
+    /// Those that will vote as soon as a quorum has told them what they signed.
+    pub fn recovering(&self) -> BTreeSet<ReplicaId> {
+        self.reports.iter().filter(|(_, report)| silence(report) == "recovering").map(|(id, _)| *id).collect()
+    }
+
+    /// Those that gave this client no report, and of which it does not follow that they do not vote: others hear them, or they
+    /// want to hear nothing of this client.
+    pub fn unjudged(&self) -> BTreeSet<ReplicaId> {
+        self.missing().filter(|id| !self.heard_by(*id).is_empty() || self.problems.get(id).is_some_and(is_ours)).collect()
+    }
+
+    /// The replicas that hear this one.
+    pub fn heard_by(&self, replica: ReplicaId) -> Vec<ReplicaId> {
+        let hears_it = |report: &&ReplicaReport| {
+            report.condition.peers.iter().any(|peer| peer.replica == replica && peer.silent.is_some_and(|silent| silent < AWAY))
+        };
+        self.reports.values().filter(hears_it).map(|report| report.replica).collect()
+    }
+
     /// Those that lied, provably.
     pub fn liars(&self) -> BTreeSet<ReplicaId> {
         self.evidence.iter().map(|evidence| evidence.accused().0).collect()
+    }
+
+    /// A learner, or halted for good: nothing brings its votes back.
+    pub fn votes_no_more(&self, replica: ReplicaId) -> bool {
+        self.reports.get(&replica).is_some_and(|report| matches!(silence(report), "learner" | "halted"))
     }
 
     /// Why a replica is not to be counted on, in brackets behind its name; nothing if it is.
@@ -49,6 +76,14 @@ impl Look {
             Some(_) => "",
         }
     }
+}
+
+/// Whether what keeps this client from a replica may be this client's own fault.
+const fn is_ours(problem: &DialProblem) -> bool {
+    matches!(
+        problem,
+        DialProblem::WrongKey | DialProblem::Hello | DialProblem::Refused | DialProblem::Version | DialProblem::Unresolved
+    )
 }
 
 /// The name of the reason why a replica is not ready; empty if it is.

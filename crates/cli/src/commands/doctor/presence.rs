@@ -2,12 +2,9 @@
 
 use super::finding::Finding;
 use super::look::{Look, replicas};
-use pbft_message::{ReplicaId, ReplicaReport};
+use pbft_message::ReplicaId;
 use pbft_network::DialProblem;
 use std::collections::BTreeSet;
-
-/// A replica that says nothing for so long counts as away.
-const AWAY: u64 = 3_000;
 
 pub fn find(look: &Look) -> Vec<Finding> {
     look.missing().map(|id| missing(look, id)).chain(quorum(look)).chain(faults(look)).collect()
@@ -30,23 +27,26 @@ fn missing(look: &Look, id: ReplicaId) -> Finding {
         Some(DialProblem::Refused) => warning(
             "RefusesClient",
             format!("replica {id} at {address} refuses this client's transport key"),
-            "Compare the genesis there and here (pbft genesis show), and the client's keys with it; or that is its port for replicas",
+            "Compare the genesis there and here (pbft genesis show); or an operator revoked the client (pbft client list), its new \
+             transport key is not in use yet (pbft key rotate-transport --finish), or that is the replica's port for replicas",
         ),
         Some(DialProblem::Version) => warning(
             "OtherWireVersion",
             format!("replica {id} at {address} speaks no wire version that this program speaks"),
             "Upgrade the older of both: pbft version, pbftd --version",
         ),
-        Some(DialProblem::Unresolved | DialProblem::Unreachable | DialProblem::Failed) | None => unreachable(look, id),
+        Some(DialProblem::Unresolved) => warning(
+            "UnresolvedName",
+            format!("this client cannot look up {address}, the address that it has for replica {id}"),
+            "Correct replicas in this client's config.toml, or the name server",
+        ),
+        Some(DialProblem::Unreachable | DialProblem::Failed) | None => unreachable(look, id),
     }
 }
 
 fn unreachable(look: &Look, id: ReplicaId) -> Finding {
     let address = look.address(id);
-    let hears_it = |report: &&ReplicaReport| {
-        report.condition.peers.iter().any(|peer| peer.replica == id && peer.silent.is_some_and(|silent| silent < AWAY))
-    };
-    let seen_by: Vec<ReplicaId> = look.reports.values().filter(hears_it).map(|report| report.replica).collect();
+    let seen_by = look.heard_by(id);
     if seen_by.is_empty() {
         let message = format!("replica {id} does not answer at {address}, and no replica that answers hears it");
         return Finding::warning(
@@ -61,26 +61,43 @@ fn unreachable(look: &Look, id: ReplicaId) -> Finding {
     Finding::warning("Unreachable", Some(id.0), message, action)
 }
 
+/// Whether enough vote, or will as soon as they have heard each other. What this client cannot know is not held against anybody.
 fn quorum(look: &Look) -> Option<Finding> {
-    let (voters, quorum) = (look.voters(), look.genesis.quorum());
-    if voters.len() >= quorum {
+    let (voters, quorum, unjudged) = (look.voters(), look.genesis.quorum(), look.unjudged());
+    let present: BTreeSet<ReplicaId> = voters.union(&look.recovering()).copied().collect();
+    if present.len() >= quorum {
         return None;
     }
-    let lacking = quorum.saturating_sub(voters.len());
-    let others: Vec<String> =
-        look.genesis.replica_ids().filter(|id| !voters.contains(id)).map(|id| format!("{id}{}", look.flaw(id))).collect();
+    if present.len().saturating_add(unjudged.len()) >= quorum {
+        let message = format!("this client cannot tell whether the cluster works: {} tell it nothing", replicas(unjudged));
+        let action = "Mend first what keeps this client from them; or ask as another client";
+        return Some(Finding::warning("CannotJudge", None, message, action));
+    }
+    let lacking = quorum.saturating_sub(present.len());
+    let away = |id: &ReplicaId| !present.contains(id);
+    let candidates: Vec<ReplicaId> = look.genesis.replica_ids().filter(away).filter(|id| !look.votes_no_more(*id)).collect();
+    let named: Vec<String> = candidates.iter().map(|id| format!("{id}{}", look.flaw(*id))).collect();
     let message = format!(
         "there is no quorum: {} of {} replicas vote, {quorum} must; nothing is ordered, and nothing is lost",
         voters.len(),
         look.genesis.replica_count()
     );
-    let action = format!("Bring back {lacking} of these: {}. No other step is needed", others.join(", "));
+    let action = if candidates.len() < lacking {
+        let gone = look.genesis.replica_ids().filter(|id| look.votes_no_more(*id));
+        format!(
+            "It takes {lacking} more, and {} will never vote again: see \"Losing more than f for good\" in the operator's guide",
+            replicas(gone)
+        )
+    } else {
+        format!("Bring back {lacking} of these: {}. No other step is needed", named.join(", "))
+    };
     Some(Finding::critical("NoQuorum", None, message, action))
 }
 
 fn faults(look: &Look) -> Option<Finding> {
-    let voters = look.voters();
-    let silent = look.genesis.replica_ids().filter(|id| !voters.contains(id));
+    let (voters, recovering, unjudged) = (look.voters(), look.recovering(), look.unjudged());
+    let excused = |id: &ReplicaId| voters.contains(id) || recovering.contains(id) || unjudged.contains(id);
+    let silent = look.genesis.replica_ids().filter(|id| !excused(id));
     let faulty: BTreeSet<ReplicaId> = silent.chain(look.liars()).collect();
     let f = look.genesis.max_faulty();
     if faulty.len() <= f {
@@ -117,6 +134,7 @@ mod tests {
             (DialProblem::Hello, "OtherCluster"),
             (DialProblem::Refused, "RefusesClient"),
             (DialProblem::Version, "OtherWireVersion"),
+            (DialProblem::Unresolved, "UnresolvedName"),
             (DialProblem::Unreachable, "Unreachable"),
         ] {
             let mut look = without(&[3]);
@@ -134,9 +152,36 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_vote_counts_as_missing() {
+    fn who_will_never_vote_is_not_to_be_brought_back() {
         let mut look = without(&[2]);
         look.reports.get_mut(&ReplicaId(0)).unwrap().condition.silence = Some("learner".to_owned());
-        assert_eq!(codes(&find(&look)), [("Unreachable", Some(2)), ("NoQuorum", None), ("TooManyFaults", None)]);
+        let found = find(&look);
+        assert_eq!(codes(&found), [("Unreachable", Some(2)), ("NoQuorum", None), ("TooManyFaults", None)]);
+        assert!(found[1].action.contains("Bring back 1 of these: 2 (does not answer)."), "{:?}", found[1]);
+        look.reports.get_mut(&ReplicaId(1)).unwrap().condition.silence = Some("halted".to_owned());
+        let found = find(&look);
+        assert!(found[1].action.contains("replicas 0 and 1 will never vote again"), "{:?}", found[1]);
+    }
+
+    #[test]
+    fn who_waits_for_a_quorum_lacks_nothing_but_that() {
+        let mut look = without(&[2, 3]);
+        look.reports.values_mut().for_each(|report| report.condition.silence = Some("recovering".to_owned()));
+        let found = find(&look);
+        assert!(found[2].message.contains("0 of 4 replicas vote"), "{:?}", found[2]);
+        assert!(found[2].action.contains("Bring back 1 of these: 2 (does not answer), 3 (does not answer)."), "{:?}", found[2]);
+    }
+
+    #[test]
+    fn what_keeps_only_this_client_away_is_no_fault_of_the_cluster() {
+        let mut revoked = without(&[0, 1, 2, 3]);
+        revoked.problems.extend((0..4).map(|id| (ReplicaId(id), DialProblem::Refused)));
+        let mut expected: Vec<_> = (0..4).map(|id| ("RefusesClient", Some(id))).collect();
+        expected.push(("CannotJudge", None));
+        assert_eq!(codes(&find(&revoked)), expected);
+        let mut walled = without(&[2, 3]);
+        let peers = walled.reports.values_mut().flat_map(|report| &mut report.condition.peers);
+        peers.for_each(|peer| peer.silent = Some(100));
+        assert_eq!(codes(&find(&walled)), [("Unreachable", Some(2)), ("Unreachable", Some(3)), ("CannotJudge", None)]);
     }
 }

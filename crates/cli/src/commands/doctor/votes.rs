@@ -26,7 +26,7 @@ fn finding(report: &ReplicaReport) -> Option<Finding> {
         "recovering" => warning(
             "Recovering",
             "came back from its disk, and has not heard from a quorum what it holds of its votes",
-            "Wait; it takes a quorum of replicas that run and reach it",
+            "Wait; it takes a quorum of replicas that run and reach it: see their connections if it lasts",
         ),
         "halted" => {
             let alarm = report.alarm.as_deref().unwrap_or_default().escape_debug();

@@ -1,5 +1,6 @@
 //! `pbft snapshot`: backup and restore.
 
+mod load;
 mod restore;
 mod save;
 mod verify;
@@ -37,6 +38,12 @@ enum SnapshotSubcommand {
     /// a replica must not vote when it does not know what it has signed.
     #[command(after_help = "Example:\n  pbft snapshot restore backup.snapshot --home net/replica-3")]
     Restore(restore::Restore),
+    /// Put the keys and values of a lost cluster's snapshot into another cluster.
+    ///
+    /// For when more than f replicas are gone for good. The snapshot is verified with the lost cluster's genesis. Each key is put
+    /// by this client, unless it is there already: nothing is replaced, and after an error the command may be repeated. Revisions are new.
+    #[command(after_help = "Example:\n  pbft snapshot load backup.snapshot --genesis lost/genesis.toml --home net/client-0")]
+    Load(load::Load),
 }
 
 impl SnapshotCommand {
@@ -45,6 +52,7 @@ impl SnapshotCommand {
             SnapshotSubcommand::Save(command) => command.run(),
             SnapshotSubcommand::Verify(command) => command.run(),
             SnapshotSubcommand::Restore(command) => command.run(),
+            SnapshotSubcommand::Load(command) => command.run(),
         }
     }
 }

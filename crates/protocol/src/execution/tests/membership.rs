@@ -128,6 +128,75 @@ fn r08_what_makes_no_sense_has_no_effect() {
 }
 
 #[test]
+fn r08_the_results_of_a_revoked_client_count_no_longer_as_after_a_restore() {
+    let most = |genesis: &mut Genesis| {
+        genesis.operators = vec![entry(OPERATOR)];
+        genesis.service.max_result_bytes = 1024;
+        genesis.parameters.max_cached_result_bytes = 4 * 42;
+    };
+    let mut world = World::with(most);
+    for (number, timestamp) in [(0, 1), (1, 2), (0, 3)] {
+        let request = world.request(number, timestamp, &["fill 10"]);
+        world.batch(vec![request]);
+    }
+    order(&mut world, &revoke(0));
+    let certificate = world.reach_stable();
+    let (frozen, _) = world.executor.frozen(certificate.sequence).unwrap();
+    let saved = InstalledState::from_saved(&frozen.header(&certificate), frozen.chunks(), &world.authenticator).unwrap();
+    let mut restored = World::with(most);
+    restored.executor = Executor::restore(world.genesis.clone(), Map::default(), saved).unwrap();
+    // With what the operator was answered, three fit beside the one of client 1 only if client 0's are gone.
+    for world in [&mut world, &mut restored] {
+        for timestamp in [20, 21] {
+            let request = world.request(2, timestamp, &["fill 10"]);
+            world.batch(vec![request]);
+        }
+        let answer = world.executor.answer(client(1), Timestamp(2), View(0)).unwrap();
+        assert_eq!(answer.outcome, executed(&["xxxxxxxxxx"]));
+    }
+    assert_eq!(world.reach_checkpoint(), restored.reach_checkpoint());
+}
+
+fn rotate(number: u64, transport_key: pbft_crypto::PublicKey) -> MembershipOperation {
+    MembershipOperation::Rotate { client: ClientEntry { transport_key, ..entry(number) } }
+}
+
+#[test]
+fn r08_a_client_and_an_operator_get_another_transport_key_and_what_they_asked_stays_known() {
+    let mut world = world();
+    let request = world.request(0, 1, &["append a x"]);
+    assert_eq!(world.batch(vec![request.clone()]).replies[0].outcome, executed(&["x"]));
+    for number in [0, OPERATOR] {
+        let new = key(5000 + number).public();
+        assert_eq!(order(&mut world, &rotate(number, new)), MembershipResult::Done);
+        assert!(world.executor.clients_changed());
+        assert_eq!(world.executor.authorised()[&client(number)], new);
+        assert_eq!(order(&mut world, &rotate(number, new)), refused(MembershipError::KeyInUse(new)), "it has it already");
+    }
+    assert_eq!(world.batch(vec![request]).replies[0].outcome, executed(&["x"]), "answered again, and not executed again");
+    order(&mut world, &add(NEWCOMER, ClientRole::Read));
+    order(&mut world, &rotate(NEWCOMER, key(6000).public()));
+    assert_eq!(outcome(&mut world, NEWCOMER, "set a 1"), Outcome::Refused(RequestRefusal::ReadOnly), "its role stays");
+    let other = key(1).public();
+    assert_eq!(order(&mut world, &rotate(0, other)), refused(MembershipError::KeyInUse(other)), "a replica's");
+    assert_eq!(
+        order(&mut world, &rotate(NEWCOMER + 1, key(6001).public())),
+        refused(MembershipError::Unknown(client(NEWCOMER + 1)))
+    );
+    order(&mut world, &revoke(NEWCOMER));
+    assert_eq!(order(&mut world, &rotate(NEWCOMER, key(6002).public())), refused(MembershipError::Revoked(client(NEWCOMER))));
+    // The new key is part of the state, and is copied on write.
+    let frozen = world.executor.local();
+    order(&mut world, &rotate(0, key(6003).public()));
+    let chunks = |frozen: &FrozenState| (0..CLIENT_CHUNKS).map(|index| frozen.clients.chunk(index)).collect::<Vec<_>>();
+    let before = ClientTable::restore(&world.genesis, &chunks(&frozen)).unwrap().standing(client(0));
+    assert_eq!(before.and_then(|standing| standing.transport_key()), Some(key(5000).public()));
+    world.reach_checkpoint();
+    let after = ClientTable::restore(&world.genesis, &chunks(&world.executor.local())).unwrap().standing(client(0));
+    assert_eq!(after.and_then(|standing| standing.transport_key()), Some(key(6003).public()));
+}
+
+#[test]
 fn r08_the_list_is_whole_whatever_its_pages() {
     let mut world = world();
     order(&mut world, &add(NEWCOMER, ClientRole::Read));

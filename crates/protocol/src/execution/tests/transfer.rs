@@ -120,6 +120,25 @@ fn r14_a_state_moves_from_one_executor_to_another() {
     assert_eq!(source.reach_checkpoint(), target.reach_checkpoint());
 }
 
+/// The next batch was proposed by a clock that is behind.
+#[test]
+fn r03_the_time_goes_on_from_an_installed_or_restored_state() {
+    let mut source = World::new();
+    let ahead = source.ordered(1_000_000, vec![source.request(0, 1, &["time"])]);
+    source.executor.execute(&ahead).unwrap();
+    let certificate = source.reach_stable();
+    let mut installed = World::new();
+    installed.executor.install(Session::of(&certificate, 3).run(&mut source.executor, honest)).unwrap();
+    let (frozen, _) = source.executor.frozen(certificate.sequence).unwrap();
+    let saved = InstalledState::from_saved(&frozen.header(&certificate), frozen.chunks(), &source.authenticator).unwrap();
+    let mut restored = World::new();
+    restored.executor = Executor::restore(source.genesis.clone(), Map::default(), saved).unwrap();
+    for world in [&mut source, &mut installed, &mut restored] {
+        let behind = world.ordered(5, vec![world.request(0, 2, &["time"])]);
+        assert_eq!(world.executor.execute(&behind).unwrap().replies[0].outcome, executed(&["1000001"]));
+    }
+}
+
 #[test]
 fn r14_only_what_differs_is_fetched() {
     let (mut source, _) = source();
@@ -338,29 +357,56 @@ fn r14_silence_useless_pieces_and_crumbs_only_delay() {
 }
 
 #[test]
-fn r14_crumbs_of_a_large_chunk_end_at_its_deadline() {
-    let (mut source, certificate) = source();
-    let mut session = Session::of(&certificate, 1);
-    session.step(&mut source.executor);
-    let (liar, index) = (ReplicaId(1), 0);
-    let mut offset = 0;
-    // 10 MiB may take 12 s, however often a crumb comes.
-    while session.now <= NOW + Duration::from_secs(20) {
-        let Some((_, FetchState::Chunks { offset: asked, .. })) = session.questions().pop() else {
-            assert!(session.now >= NOW + Duration::from_secs(12));
-            assert!(!session.transfer.is_served());
-            session.now = session.transfer.poll_timeout().unwrap();
-            let again = session.questions().pop();
-            assert!(matches!(again, Some((_, FetchState::Chunks { offset: 0, .. }))), "the crumbs are gone: {again:?}");
-            return;
-        };
-        assert_eq!(asked, offset);
-        let piece = ChunkPiece { index, offset, size: 10 << 20, bytes: Blob::from(vec![0]) };
-        session.take(liar, StateReply::Chunks { sequence: SequenceNumber(K), part: StatePart::Service, pieces: vec![piece] });
-        offset += 1;
-        session.now += Duration::from_millis(900);
+fn r14_crumbs_end_when_a_chunk_grows_too_slowly_whatever_size_it_claims() {
+    // Each MiB may take a second, and the first one two more, however often a crumb comes.
+    for (crumb, whole) in [(1, 2..=3), (1 << 20, 11..=12)] {
+        let (mut source, certificate) = source();
+        let mut session = Session::of(&certificate, 1);
+        session.step(&mut source.executor);
+        let (liar, index) = (ReplicaId(1), 0);
+        let mut offset = 0;
+        while let Some((_, FetchState::Chunks { offset: asked, .. })) = session.questions().pop() {
+            assert_eq!(asked, offset);
+            // After 10 MiB only silence.
+            if offset < 10 << 20 {
+                let piece = ChunkPiece { index, offset, size: MAX_CHUNK_BYTES, bytes: Blob::from(vec![0; crumb]) };
+                session
+                    .take(liar, StateReply::Chunks { sequence: SequenceNumber(K), part: StatePart::Service, pieces: vec![piece] });
+                offset += crumb as u64;
+            }
+            session.now += Duration::from_secs(1);
+        }
+        assert!(whole.contains(&(session.now - NOW).as_secs()), "{crumb}: {:?}", session.now - NOW);
+        assert!(!session.transfer.is_served());
+        session.now = session.transfer.poll_timeout().unwrap();
+        let again = session.questions().pop();
+        assert!(matches!(again, Some((_, FetchState::Chunks { offset: 0, .. }))), "the crumbs are gone: {again:?}");
     }
-    panic!("the liar is still asked");
+}
+
+#[test]
+fn r14_who_breaks_off_is_asked_only_while_no_other_serves_whatever_the_target() {
+    let (mut source, certificate) = source();
+    let mut session = Session::of(&certificate, 2);
+    session.step(&mut source.executor);
+    let (liar, honest) = (ReplicaId(2), ReplicaId(1));
+    let questions = session.questions();
+    assert_eq!(questions.len(), 2);
+    let Some((_, FetchState::Chunks { indices, part, .. })) = questions.into_iter().find(|(peer, _)| *peer == liar) else {
+        panic!()
+    };
+    let piece = ChunkPiece { index: indices[0], offset: 0, size: MAX_CHUNK_BYTES, bytes: Blob::from(vec![0]) };
+    session.take(liar, StateReply::Chunks { sequence: SequenceNumber(K), part, pieces: vec![piece] });
+    session.now += Duration::from_secs(3);
+    assert_eq!(session.questions(), [], "both rest");
+    source.run(&["append a z"]);
+    let newer = source.reach_stable();
+    session.transfer.retarget(newer.clone());
+    session.asked.clear();
+    session.now += Duration::from_secs(20);
+    let installed = session.run(&mut source.executor, self::honest);
+    assert_eq!(installed.certificate(), &newer);
+    assert!(session.asked.iter().all(|(peer, _)| *peer == honest), "{:?}", session.asked);
 }
 
 #[test]

@@ -317,3 +317,24 @@ fn a_result_that_does_not_fit_leaves_no_effect() {
     let fits = KvResult::decode(&store.execute(&context(17), &Operation::put("b", "1").encode())).unwrap();
     assert_eq!(fits, KvResult::Step(StepResult::Put { revision: 3, previous: None }));
 }
+
+#[test]
+fn r08_who_may_only_read_writes_by_no_operation() {
+    let (read, write) = (Step::get("a"), Step::put("a", "b"));
+    let all = |operations: &[Operation]| operations.iter().map(Operation::is_read).collect::<Vec<_>>();
+    let reads = [
+        Operation::get("a"),
+        Operation::range("a", RangeEnd::Last, 0),
+        transaction(vec![], vec![read.clone()], vec![read.clone()]),
+        transaction(vec![], vec![], vec![]),
+    ];
+    assert_eq!(all(&reads), [true; 4]);
+    let writes = [
+        Operation::put("a", "b"),
+        Operation::Step(Step::delete("a")),
+        transaction(vec![], vec![read.clone(), write.clone()], vec![]),
+        transaction(vec![], vec![read], vec![write]),
+        Operation::CompareAndSwap { key: b"a"[..].into(), expected: Expected::Absent, value: b"b"[..].into() },
+    ];
+    assert_eq!(all(&writes), [false; 5]);
+}
