@@ -74,8 +74,8 @@ impl Verified<Signed<NewView>> {
 }
 
 impl Verified<Batch> {
-    /// The requests, which were verified with the whole.
+    /// The requests, which were verified with the whole, with bytes of their own: they may outlive it.
     pub fn verified_requests(&self) -> impl Iterator<Item = Verified<Signed<Request>>> {
-        (**self).requests().iter().cloned().map(Verified::new)
+        (**self).requests().iter().map(|request| Verified::new(request.apart()))
     }
 }

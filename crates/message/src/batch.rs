@@ -1,6 +1,8 @@
-use crate::{Blob, Parameters, Request, Signed, Verified, codec};
+mod content;
+
+use crate::{Blob, Parameters, Request, Signed, Verified};
+use content::Content;
 use pbft_crypto::Digest;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The reserved digest of the null request, which has no body (R3).
@@ -17,12 +19,6 @@ struct Sealed {
     content: Content,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Content {
-    time: u64,
-    requests: Vec<Signed<Request>>,
-}
-
 /// The digest that names a batch body (R3). It covers the clients' signatures, so a fetched body proves itself.
 pub fn batch_digest(body: &[u8]) -> Digest {
     Digest::of("pbft batch", &[body])
@@ -31,8 +27,8 @@ pub fn batch_digest(body: &[u8]) -> Digest {
 impl Batch {
     /// A batch of verified requests needs no further verification.
     pub fn of_verified(time: u64, requests: Vec<Verified<Signed<Request>>>) -> Verified<Self> {
-        let content = Content { time, requests: requests.into_iter().map(Verified::into_inner).collect() };
-        let bytes = Blob::from(codec::encode(&content));
+        let requests: Vec<Signed<Request>> = requests.into_iter().map(Verified::into_inner).collect();
+        let (content, bytes) = Content::encode(time, requests);
         let digest = batch_digest(&bytes);
         Verified::new(Self(Arc::new(Sealed { bytes, digest, content })))
     }
@@ -45,7 +41,7 @@ impl Batch {
         if bytes.len() > limits.max_batch_bytes {
             return Err(invalid("larger than the limit on a batch"));
         }
-        let content: Content = codec::decode(&bytes).map_err(|error| invalid(&error.to_string()))?;
+        let content = Content::decode(&bytes).map_err(|error| invalid(&error.to_string()))?;
         if content.requests.is_empty() {
             return Err(invalid("empty, but not the null request"));
         }

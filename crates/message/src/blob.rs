@@ -8,6 +8,13 @@ use std::ops::Deref;
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Blob(pub Bytes);
 
+impl Blob {
+    /// A part of these bytes, which it keeps in memory: nothing is copied. Not for what outlives them.
+    pub(crate) fn part(&self, part: &[u8]) -> Self {
+        Self(self.0.slice_ref(part))
+    }
+}
+
 impl Deref for Blob {
     type Target = [u8];
 

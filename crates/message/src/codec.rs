@@ -7,7 +7,7 @@
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// No encoded value is larger than this many bytes.
 pub const MAX_ENCODED_BYTES: usize = 64 << 20;
@@ -44,13 +44,13 @@ pub fn encoded_size<T: Serialize>(value: &T) -> usize {
     size
 }
 
-/// Decodes a value, refusing every encoding but the canonical one.
-pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// Decodes a value, which may borrow from the bytes, refusing every encoding but the canonical one.
+pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     // bincode makes room for a text on the word of its length, as far as the limit allows: so short inputs get low ones.
     let (value, consumed): (T, usize) = match bytes.len() {
-        length if length <= SMALL => bincode::serde::decode_from_slice(bytes, CONFIGURATION.with_limit::<SMALL>()),
-        length if length <= MEDIUM => bincode::serde::decode_from_slice(bytes, CONFIGURATION.with_limit::<MEDIUM>()),
-        _ => bincode::serde::decode_from_slice(bytes, CONFIGURATION),
+        length if length <= SMALL => bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION.with_limit::<SMALL>()),
+        length if length <= MEDIUM => bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION.with_limit::<MEDIUM>()),
+        _ => bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION),
     }
     .map_err(malformed)?;
     if consumed != bytes.len() {

@@ -64,10 +64,24 @@ impl<T: Body> Signed<T> {
         Self { body, bytes, signature }
     }
 
+    /// As the signed bytes that were received decode.
+    pub(crate) const fn received(body: T, bytes: Blob, signature: Signature) -> Self {
+        Self { body, bytes, signature }
+    }
+
     fn sign(body: T, domain: &Domain, key: &SecretKey) -> Self {
         let bytes = Blob::from(codec::encode(&body));
         let signature = key.sign(&domain.digest(T::TYPE, &bytes));
         Self { body, bytes, signature }
+    }
+}
+
+impl Signed<Request> {
+    /// The same with bytes of its own: those of a request in a batch are the batch's, which they would keep in memory.
+    pub(crate) fn apart(&self) -> Self {
+        let copy = |bytes: &Blob| Blob::from(&**bytes);
+        let operations = self.operations.iter().map(copy).collect();
+        Self { body: Request { operations, ..self.body }, bytes: copy(&self.bytes), signature: self.signature }
     }
 }
 

@@ -175,6 +175,23 @@ fn r04_a_header_over_another_body_is_refused() {
 }
 
 #[test]
+fn r03_a_batch_keeps_one_copy_of_its_requests_and_what_leaves_it_takes_its_own_along() {
+    let sent = Batch::of_verified(5, vec![verified_request(1), verified_request(2)]);
+    let Proposal::Valid(received) = authenticator().verify_body(sent.bytes().clone()) else { panic!("it is valid") };
+    for batch in [sent, received] {
+        let (time, requests): (u64, Vec<Signed<Request>>) = codec::decode(batch.bytes()).unwrap();
+        assert_eq!((batch.time(), batch.requests()), (time, &requests[..]));
+        let within = batch.bytes().as_ptr_range();
+        for (inside, (outside, plain)) in batch.requests().iter().zip(batch.verified_requests().zip(&requests)) {
+            assert!(inside.operations.iter().all(|operation| within.contains(&operation.as_ptr())));
+            assert!(outside.operations.iter().all(|operation| !within.contains(&operation.as_ptr())));
+            assert_eq!((&**inside, &*outside), (&**plain, plain));
+            assert_eq!(outside.digest(authenticator().domain()), plain.digest(authenticator().domain()));
+        }
+    }
+}
+
+#[test]
 fn r03_an_empty_batch_that_is_not_the_null_request_is_invalid() {
     let empty = codec::encode(&(5_u64, Vec::<Signed<Request>>::new()));
     assert!(matches!(authenticator().verify_body(empty.into()), Proposal::Invalid(_)));

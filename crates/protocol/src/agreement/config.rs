@@ -82,7 +82,7 @@ impl Default for Limits {
             execution_lag: 32,
             pending_requests: 65_536,
             pending_bytes: 64 << 20,
-            body_bytes: 256 << 20,
+            body_bytes: 128 << 20,
         }
     }
 }

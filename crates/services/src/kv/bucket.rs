@@ -1,7 +1,7 @@
 use super::Entry;
+use super::entries::Entries;
 use pbft_crypto::Digest;
 use pbft_message::{Blob, codec};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The bucket of a key, from 0 to `count` - 1.
@@ -12,18 +12,19 @@ pub(super) fn bucket_of(key: &[u8], count: u32) -> u32 {
 
 /// The entries of one bucket, by key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bucket(BTreeMap<Blob, Arc<Entry>>);
+pub(super) struct Bucket(Entries);
 
 impl Bucket {
-    pub(super) fn set(&mut self, key: Blob, entry: Option<Arc<Entry>>) {
-        match entry {
-            Some(entry) => self.0.insert(key, entry),
-            None => self.0.remove(&key),
-        };
+    pub(super) fn put(&mut self, entry: Arc<Entry>) {
+        self.0.put(entry);
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.0.values()
+        self.0.iter()
     }
 
     /// The entries in the order of their keys, each after the length of its encoding, in 8 bytes.
@@ -32,7 +33,7 @@ impl Bucket {
     /// decodes at once.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for entry in self.0.values() {
+        for entry in self.0.iter() {
             let encoding = codec::encode(&**entry);
             bytes.extend_from_slice(&(encoding.len() as u64).to_le_bytes());
             bytes.extend_from_slice(&encoding);
@@ -42,7 +43,7 @@ impl Bucket {
 
     /// The bucket of this number out of `count`, from its bytes in a store of this revision, or what is wrong with them.
     pub(super) fn decode(mut bytes: &[u8], (number, count): (u32, u32), revision: u64) -> Result<Self, String> {
-        let mut entries = BTreeMap::new();
+        let mut entries = Entries::default();
         let mut last = Blob::default();
         while !bytes.is_empty() {
             let (entry, rest) = decode_entry(bytes)?;
@@ -52,7 +53,7 @@ impl Bucket {
                 return Err("the keys do not ascend".to_owned());
             }
             last = entry.key.clone();
-            entries.insert(entry.key.clone(), Arc::new(entry));
+            entries.put(Arc::new(entry));
         }
         Ok(Self(entries))
     }

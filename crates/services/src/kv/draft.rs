@@ -1,3 +1,4 @@
+use super::entries::Entries;
 use super::limits::{Limits, result_too_large};
 use super::result::{EMPTY_RANGE_BYTES, EMPTY_TRANSACTION_BYTES, STEP_BYTES, compare_and_swap_size};
 use super::{Compare, Entry, Expected, KvError, KvResult, Operation, RangeEnd, Step, StepResult};
@@ -12,7 +13,7 @@ pub(super) type Changes = BTreeMap<Blob, Option<Arc<Entry>>>;
 /// dropped, and nothing has happened.
 pub(super) struct Draft<'a> {
     /// The store's entries.
-    entries: &'a BTreeMap<Blob, Arc<Entry>>,
+    entries: &'a Entries,
     limits: &'a Limits,
     /// The store's revision.
     base: u64,
@@ -24,7 +25,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(entries: &'a BTreeMap<Blob, Arc<Entry>>, limits: &'a Limits, revision: u64, max_result_bytes: usize) -> Self {
+    pub(super) fn new(entries: &'a Entries, limits: &'a Limits, revision: u64, max_result_bytes: usize) -> Self {
         Self { entries, limits, base: revision, changes: Changes::new(), max_result_bytes, room: max_result_bytes }
     }
 
@@ -95,9 +96,10 @@ impl<'a> Draft<'a> {
             Some(entry) => (Some(entry.mod_revision), entry.create_revision, entry.version.saturating_add(1)),
             None => (None, revision, 1),
         };
-        let (key, value) = (key.clone(), value.clone());
-        let entry = Entry { key: key.clone(), value, create_revision, mod_revision: revision, version, lease: 0 };
-        self.changes.insert(key, Some(Arc::new(entry)));
+        // Copies: clones would have a counter each, and the entry stays for long.
+        let (own_key, value) = (Blob::from(&**key), Blob::from(&**value));
+        let entry = Entry { key: own_key, value, create_revision, mod_revision: revision, version, lease: 0 };
+        self.changes.insert(key.clone(), Some(Arc::new(entry)));
         StepResult::Put { revision, previous }
     }
 
@@ -132,8 +134,8 @@ impl<'a> Draft<'a> {
 
     /// The entries from a key on, as changed.
     fn entries_from(&self, start: &Blob) -> impl Iterator<Item = &Entry> {
-        let unchanged = self.entries.range(start..).filter(|(key, _)| !self.changes.contains_key(*key));
-        let mut unchanged = unchanged.map(|(_, entry)| &**entry).peekable();
+        let unchanged = self.entries.from(start).filter(|entry| !self.changes.contains_key(&entry.key));
+        let mut unchanged = unchanged.map(|entry| &**entry).peekable();
         let mut changed = self.changes.range(start..).filter_map(|(_, entry)| entry.as_deref()).peekable();
         std::iter::from_fn(move || match (unchanged.peek(), changed.peek()) {
             (Some(left), Some(right)) if right.key < left.key => changed.next(),

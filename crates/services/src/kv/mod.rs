@@ -13,6 +13,7 @@
 
 mod bucket;
 mod draft;
+mod entries;
 mod limits;
 mod model;
 mod operation;

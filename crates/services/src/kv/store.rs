@@ -1,11 +1,12 @@
 use super::bucket::{Bucket, bucket_of};
 use super::draft::{Changes, Draft};
+use super::entries::Entries;
 use super::limits::Limits;
 use super::snapshot::{FrozenStore, Header, chunk_of};
-use super::{Entry, KvError, KvResult, Operation};
-use pbft_message::{Blob, ServiceParameters, codec};
+use super::{KvError, KvResult, Operation};
+use pbft_message::{ServiceParameters, codec};
 use pbft_protocol::service::{Context, RestoreError, Service, Snapshot};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The revision of a store that nothing was ever written to, as in etcd; 0 stands for "absent" in comparisons.
@@ -20,7 +21,7 @@ pub struct KeyValueStore {
     limits: Limits,
     revision: u64,
     /// Every entry, in the order of the keys, for reading. Derived from the buckets, which hold the same entries.
-    entries: BTreeMap<Blob, Arc<Entry>>,
+    entries: Entries,
     buckets: Vec<Arc<Bucket>>,
     /// The chunks that changed since they were last asked for.
     changed: BTreeSet<u32>,
@@ -33,7 +34,7 @@ impl KeyValueStore {
         Self {
             limits: Limits::new(limits),
             revision: FIRST_REVISION,
-            entries: BTreeMap::new(),
+            entries: Entries::default(),
             buckets: vec![empty; limits.buckets as usize],
             changed: (0..=limits.buckets).collect(),
         }
@@ -67,13 +68,17 @@ impl KeyValueStore {
         for (key, entry) in changes {
             let number = bucket_of(&key, self.bucket_count());
             self.changed.insert(chunk_of(number));
-            if let Some(bucket) = self.buckets.get_mut(number as usize) {
-                Arc::make_mut(bucket).set(key.clone(), entry.clone());
-            }
+            let Some(bucket) = self.buckets.get_mut(number as usize).map(Arc::make_mut) else { continue };
             match entry {
-                Some(entry) => self.entries.insert(key, entry),
-                None => self.entries.remove(&key),
-            };
+                Some(entry) => {
+                    bucket.put(Arc::clone(&entry));
+                    self.entries.put(entry);
+                }
+                None => {
+                    bucket.remove(&key);
+                    self.entries.remove(&key);
+                }
+            }
         }
     }
 
@@ -111,8 +116,7 @@ impl Service for KeyValueStore {
 
     fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
         let (header, buckets) = decode_chunks(chunks, self.bucket_count())?;
-        let entries: BTreeMap<_, _> =
-            buckets.iter().flat_map(|bucket| bucket.entries()).map(|entry| (entry.key.clone(), Arc::clone(entry))).collect();
+        let entries: Entries = buckets.iter().flat_map(|bucket| bucket.entries()).map(Arc::clone).collect();
         if entries.len() as u64 != header.keys {
             let reason = format!("it counts {} keys, the buckets have {}", header.keys, entries.len());
             return Err(RestoreError { chunk: 0, reason });
