@@ -5,14 +5,15 @@ use pbft_message::{Message, NewView, PrePrepare, ReplicaId, Signed, View, ViewCh
 use pbft_protocol::{Outbound, Traffic};
 
 /// How many forgeries there are.
-const FORGERIES: usize = 8;
+const FORGERIES: u64 = 8;
 
-/// As the new primary: V is no quorum of view-changes for this view, its own among them. In turn: one is missing, one stands
-/// there twice, one is of an earlier view, its own is missing, one has another's signature, its own holds a certificate that
-/// proves nothing. O follows from it. Or V is right, and the first proposal in O has another signature, or is of another view.
-/// None is valid.
+/// As the new primary: V is no quorum of view-changes for this view, its own among them. In turn, beginning with any: one is
+/// missing, one stands there twice, one is of an earlier view, its own is missing, one has another's signature, its own holds a
+/// certificate that proves nothing. O follows from it. Or V is right, and the first proposal in O has another signature, or is of
+/// another view. None is valid.
 pub fn outbound(context: &Context) -> Outbound {
-    let mut forger = Forger { context: context.clone(), heard: Recent::new(256), forged: Recent::new(8), turn: 0 };
+    let mut forger =
+        Forger { context: context.clone(), heard: Recent::new(256), forged: Recent::new(8), turn: context.seed % FORGERIES };
     Box::new(move |_, traffic| match traffic {
         Traffic::Received { message: Message::ViewChange(change), .. } => {
             forger.heard.get_or((change.replica, change.view), || change.clone());
@@ -33,7 +34,7 @@ struct Forger {
     heard: Recent<(ReplicaId, View), Signed<ViewChange>>,
     /// The forgery of each view, so that it stays the same.
     forged: Recent<View, Signed<NewView>>,
-    turn: usize,
+    turn: u64,
 }
 
 impl Forger {

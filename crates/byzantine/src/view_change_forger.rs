@@ -5,25 +5,25 @@ use pbft_message::*;
 use pbft_protocol::Outbound;
 
 /// How many forgeries there are.
-const FORGERIES: usize = 7;
+const FORGERIES: u64 = 7;
 
-/// Its view-changes hold certificates that prove nothing, in turn: one signer many times, prepared in the new view itself,
-/// signatures over another digest, too few signers, a stranger, no signature of the primary, and a stable checkpoint of one
-/// signer. None is valid.
+/// Its view-changes hold certificates that prove nothing, in turn, beginning with any: one signer many times, prepared in the
+/// new view itself, signatures over another digest, too few signers, a stranger, no signature of the primary, and a stable
+/// checkpoint of one signer. None is valid.
 pub fn outbound(context: &Context) -> Outbound {
     let context = context.clone();
-    let mut turn = 0_usize;
+    let mut turn = context.seed;
     rewriting(move |_, _, message| match message {
         Message::ViewChange(change) => {
-            let forged = forged(&context, &change, turn);
-            turn = turn.wrapping_add(1) % FORGERIES;
+            let forged = forged(&context, &change, turn % FORGERIES);
+            turn = turn.wrapping_add(1);
             vec![Message::ViewChange(context.signer.sign(forged).into_inner())]
         }
         other => vec![other],
     })
 }
 
-fn forged(context: &Context, change: &ViewChange, turn: usize) -> ViewChange {
+fn forged(context: &Context, change: &ViewChange, turn: u64) -> ViewChange {
     let mut forged = change.clone();
     let mut certificate = forged.prepared.pop().unwrap_or_else(|| invented(context, change));
     match turn {

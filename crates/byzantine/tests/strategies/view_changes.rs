@@ -194,7 +194,7 @@ fn a_usurper_opens_views_that_it_does_not_lead() {
 #[test]
 fn r12_a_new_view_forger_shows_no_quorum_or_false_proposals_in_eight_ways() {
     let world = World::of(4);
-    let mut liar = Liar::new(&world, Strategy::NewViewForger, OWN);
+    let mut liar = Liar::with_seed(&world, Strategy::NewViewForger, OWN, 0);
     let change = |view, replica| world.view_change(view, None, &[1], id(replica));
     // Replica 1 leads every fourth view.
     let shown = [1, 5, 9, 13, 17, 21, 25, 29].map(|view| {

@@ -145,10 +145,15 @@ impl Bench {
         let liars = liars(&self.byzantine, self.replicas)?;
         let (replicas, clients, service, durability) = (self.replicas, self.clients, self.service, self.durability);
         let plan = Plan { replicas, clients, service, durability, liars };
-        progress.tell("starting the replicas");
         let mut target = match self.home.as_slice() {
-            [] => Target::start(&folder, &plan).await?,
-            homes => Target::connect(homes).await?,
+            [] => {
+                progress.tell("starting the replicas");
+                Target::start(&folder, &plan).await?
+            }
+            homes => {
+                progress.tell("connecting");
+                Target::connect(homes).await?
+            }
         };
         let levels = if self.sweep { levels(self.in_flight.get()) } else { vec![self.in_flight.get()] };
         let times = Times { warmup: self.warmup, duration: self.duration };
@@ -156,7 +161,9 @@ impl Bench {
         for in_flight in levels {
             reports.push(run(&mut target, &self.workload(in_flight), times, progress).await?);
         }
-        progress.tell("ending the replicas");
+        if self.home.is_empty() {
+            progress.tell("ending the replicas");
+        }
         target.stop().await;
         if !self.sweep
             && let Some(report) = reports.pop()

@@ -60,9 +60,10 @@ impl World {
         self.run_until(self.now + RETRY + Duration::from_millis(30));
         self.lose(primary);
         self.backups_of(primary).into_iter().for_each(|process| self.network.join(process, next));
-        // Before the reminder, at half of the request's new time.
         if self.expect_left(view, primary, self.now + most + SOON) {
-            self.expect_answer(client, self.now + SOON, "that the old primary did not order");
+            // Before a backup passes it on to be measured (R18), a sixteenth of the doubled time-out later.
+            let at_once = self.plan.timing.base_timeout / 10;
+            self.expect_answer(client, self.now + at_once, "that the old primary did not order");
         }
     }
 
