@@ -95,7 +95,7 @@ impl Default for Parameters {
             max_operations: 1024,
             max_batch_bytes: 4 << 20,
             max_clients: 10_000,
-            max_cached_result_bytes: 16 << 20,
+            max_cached_result_bytes: 64 << 20,
         }
     }
 }
