@@ -146,12 +146,17 @@ impl World {
         let far = View(view.0 + 4);
         let next = self.authenticator.genesis().primary(far).0;
         let others = self.backups_of(away);
+        let Some(gone) = others.iter().copied().find(|other| *other != next) else { return };
         let latest = self.now + self.plan.timing.max_timeout * 5;
-        if !self.run_to(latest, |world| others.iter().all(|other| world.view_of(*other) >= far)) || next == away {
+        let want = |world: &Self, view: View| others.iter().all(|other| world.view_of(*other) >= view);
+        self.run_to(latest, |world| want(world, View(far.0 - 1)));
+        // All know by then that all want it, and wait for its primary.
+        self.run_until(self.now + SOON);
+        // Of a quorum that wants the next view one is gone before its primary knows: it takes who was away.
+        self.network.cut(gone, next);
+        if !self.run_to(latest, |world| want(world, far)) || next == away {
             return;
         }
-        // Of a quorum that wants the view one is gone now: it takes who was away.
-        let Some(gone) = others.iter().copied().find(|other| *other != next) else { return };
         self.network.join_all();
         self.lose(gone);
         self.withheld = None;

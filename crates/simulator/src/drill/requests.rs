@@ -61,8 +61,8 @@ impl World {
         self.lose(primary);
         self.backups_of(primary).into_iter().for_each(|process| self.network.join(process, next));
         if self.expect_left(view, primary, self.now + most + SOON) {
-            // Before a backup passes it on to be measured (R18), a sixteenth of the doubled time-out later.
-            let at_once = self.plan.timing.base_timeout / 10;
+            // Before a backup passes it on to be measured (R18), a sixteenth of the time-out later.
+            let at_once = self.plan.timing.base_timeout / 20;
             self.expect_answer(client, self.now + at_once, "that the old primary did not order");
         }
     }
