@@ -1,8 +1,7 @@
 use super::Entry;
-use super::entries::Entries;
+use super::entries::{Entries, Stored};
 use pbft_crypto::Digest;
 use pbft_message::{Blob, codec};
-use std::sync::Arc;
 
 /// The bucket of a key, from 0 to `count` - 1.
 pub(super) fn bucket_of(key: &[u8], count: u32) -> u32 {
@@ -15,7 +14,7 @@ pub(super) fn bucket_of(key: &[u8], count: u32) -> u32 {
 pub(super) struct Bucket(Entries);
 
 impl Bucket {
-    pub(super) fn put(&mut self, entry: Arc<Entry>) {
+    pub(super) fn put(&mut self, entry: Stored) {
         self.0.put(entry);
     }
 
@@ -23,7 +22,7 @@ impl Bucket {
         self.0.remove(key);
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Stored> {
         self.0.iter()
     }
 
@@ -34,9 +33,8 @@ impl Bucket {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for entry in self.0.iter() {
-            let encoding = codec::encode(&**entry);
-            bytes.extend_from_slice(&(encoding.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(&encoding);
+            bytes.extend_from_slice(&(entry.encoding().len() as u64).to_le_bytes());
+            bytes.extend_from_slice(entry.encoding());
         }
         bytes
     }
@@ -52,8 +50,8 @@ impl Bucket {
             if entry.key <= last {
                 return Err("the keys do not ascend".to_owned());
             }
-            last = entry.key.clone();
-            entries.put(Arc::new(entry));
+            entries.put(Stored::new(&entry));
+            last = entry.key;
         }
         Ok(Self(entries))
     }

@@ -4,10 +4,9 @@ use super::result::{EMPTY_RANGE_BYTES, EMPTY_TRANSACTION_BYTES, STEP_BYTES, comp
 use super::{Compare, Entry, Expected, KvError, KvResult, Operation, RangeEnd, Step, StepResult};
 use pbft_message::Blob;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What an operation would leave behind at each key it changes; None is a deletion.
-pub(super) type Changes = BTreeMap<Blob, Option<Arc<Entry>>>;
+pub(super) type Changes = BTreeMap<Blob, Option<Entry>>;
 
 /// An operation being worked out over a store that stays as it is: if its result turns out too large, the draft is
 /// dropped, and nothing has happened.
@@ -47,10 +46,10 @@ impl<'a> Draft<'a> {
         if self.changes.is_empty() { self.base } else { self.base.saturating_add(1) }
     }
 
-    fn current(&self, key: &Blob) -> Option<&Entry> {
+    fn current(&self, key: &Blob) -> Option<Entry> {
         match self.changes.get(key) {
-            Some(changed) => changed.as_deref(),
-            None => self.entries.get(key).map(|entry| &**entry),
+            Some(changed) => changed.clone(),
+            None => self.entries.get(key),
         }
     }
 
@@ -62,8 +61,8 @@ impl<'a> Draft<'a> {
 
     fn compare_and_swap(&mut self, key: &Blob, expected: &Expected, value: &Blob) -> Result<KvResult, KvError> {
         let current = self.current(key);
-        let swapped = expected.holds(current);
-        let current = if swapped { None } else { current.cloned() };
+        let swapped = expected.holds(current.as_ref());
+        let current = current.filter(|_| !swapped);
         self.reserve(compare_and_swap_size(current.as_ref()))?;
         if swapped {
             self.put(key, value);
@@ -73,7 +72,7 @@ impl<'a> Draft<'a> {
 
     fn transaction(&mut self, compare: &[Compare], success: &[Step], failure: &[Step]) -> Result<KvResult, KvError> {
         self.reserve(EMPTY_TRANSACTION_BYTES)?;
-        let succeeded = compare.iter().all(|compare| compare.holds(self.current(&compare.key)));
+        let succeeded = compare.iter().all(|compare| compare.holds(self.current(&compare.key).as_ref()));
         let steps = if succeeded { success } else { failure };
         let results = steps.iter().map(|step| self.step(step)).collect::<Result<Vec<_>, _>>()?;
         Ok(KvResult::Transaction { revision: self.revision(), succeeded, results })
@@ -82,7 +81,7 @@ impl<'a> Draft<'a> {
     fn step(&mut self, step: &Step) -> Result<StepResult, KvError> {
         let result = match step {
             Step::Put { key, value } => self.put(key, value),
-            Step::Get { key } => StepResult::Get { revision: self.revision(), entry: self.current(key).cloned() },
+            Step::Get { key } => StepResult::Get { revision: self.revision(), entry: self.current(key) },
             Step::Delete { key } => self.delete(key),
             Step::Range { start, end, limit } => self.range(start, end, self.limits.range_entries(*limit))?,
         };
@@ -96,10 +95,9 @@ impl<'a> Draft<'a> {
             Some(entry) => (Some(entry.mod_revision), entry.create_revision, entry.version.saturating_add(1)),
             None => (None, revision, 1),
         };
-        // Copies: clones would have a counter each, and the entry stays for long.
-        let (own_key, value) = (Blob::from(&**key), Blob::from(&**value));
-        let entry = Entry { key: own_key, value, create_revision, mod_revision: revision, version, lease: 0 };
-        self.changes.insert(key.clone(), Some(Arc::new(entry)));
+        let (key, value) = (key.clone(), value.clone());
+        let entry = Entry { key: key.clone(), value, create_revision, mod_revision: revision, version, lease: 0 };
+        self.changes.insert(key, Some(entry));
         StepResult::Put { revision, previous }
     }
 
@@ -124,7 +122,7 @@ impl<'a> Draft<'a> {
                 break;
             };
             room = left;
-            entries.push(entry.clone());
+            entries.push(entry);
         }
         if more && entries.is_empty() {
             return Err(result_too_large(self.max_result_bytes));
@@ -133,10 +131,9 @@ impl<'a> Draft<'a> {
     }
 
     /// The entries from a key on, as changed.
-    fn entries_from(&self, start: &Blob) -> impl Iterator<Item = &Entry> {
-        let unchanged = self.entries.from(start).filter(|entry| !self.changes.contains_key(&entry.key));
-        let mut unchanged = unchanged.map(|entry| &**entry).peekable();
-        let mut changed = self.changes.range(start..).filter_map(|(_, entry)| entry.as_deref()).peekable();
+    fn entries_from(&self, start: &Blob) -> impl Iterator<Item = Entry> {
+        let mut unchanged = self.entries.from(start).filter(|entry| !self.changes.contains_key(&entry.key)).peekable();
+        let mut changed = self.changes.range(start..).filter_map(|(_, entry)| entry.clone()).peekable();
         std::iter::from_fn(move || match (unchanged.peek(), changed.peek()) {
             (Some(left), Some(right)) if right.key < left.key => changed.next(),
             (Some(_), _) => unchanged.next(),

@@ -1,6 +1,6 @@
 use super::bucket::{Bucket, bucket_of};
 use super::draft::{Changes, Draft};
-use super::entries::Entries;
+use super::entries::{Entries, Stored};
 use super::limits::Limits;
 use super::snapshot::{FrozenStore, Header, chunk_of};
 use super::{KvError, KvResult, Operation};
@@ -71,7 +71,8 @@ impl KeyValueStore {
             let Some(bucket) = self.buckets.get_mut(number as usize).map(Arc::make_mut) else { continue };
             match entry {
                 Some(entry) => {
-                    bucket.put(Arc::clone(&entry));
+                    let entry = Stored::new(&entry);
+                    bucket.put(entry.clone());
                     self.entries.put(entry);
                 }
                 None => {
@@ -116,7 +117,7 @@ impl Service for KeyValueStore {
 
     fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
         let (header, buckets) = decode_chunks(chunks, self.bucket_count())?;
-        let entries: Entries = buckets.iter().flat_map(|bucket| bucket.entries()).map(Arc::clone).collect();
+        let entries: Entries = buckets.iter().flat_map(|bucket| bucket.entries()).cloned().collect();
         if entries.len() as u64 != header.keys {
             let reason = format!("it counts {} keys, the buckets have {}", header.keys, entries.len());
             return Err(RestoreError { chunk: 0, reason });
