@@ -493,6 +493,17 @@ fn r17_one_lie_is_held_once_though_each_replica_has_another_pair() {
 }
 
 #[test]
+fn r19_of_one_replica_and_kind_four_lies_are_held() {
+    let mut cluster = Cluster::new(4);
+    for view in (0..8).map(|turn| turn * 4) {
+        let halves = [other_digest(), Digest::ZERO].map(|digest| header(&cluster, view, ONE, digest));
+        let [first, second] = halves;
+        tell(&mut cluster, 1, Message::Evidence(Evidence::PrePrepares(first, second)));
+    }
+    assert_eq!(cluster.evidence(WITNESS), [(0, EvidenceKind::TwoPrePrepares); 4]);
+}
+
+#[test]
 fn r17_forged_pieces_and_repeated_or_restarted_honesty_accuse_nobody() {
     let (mut cluster, digest) = one_executed_and_a_view_change();
     // The same things said again, in whatever certificate they come.

@@ -430,6 +430,16 @@ fn r10_a_client_that_sends_ever_lower_timestamps_changes_no_view() {
 }
 
 #[test]
+fn r02_what_one_backup_passes_on_is_watched_by_all() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, to, message| if to == 0 && matches!(message, Message::Request(_)) { vec![] } else { vec![message] });
+    // A primary that lives and never gets it is left, for which the one that passed it on is not enough.
+    cluster.submit(2, "a").unwrap();
+    cluster.run_until(2_000, |cluster| cluster.all_served(1));
+    assert!((0..4).all(|id| cluster.replica(id).view() == View(1)));
+}
+
+#[test]
 fn r10_a_request_that_never_reached_the_primary_is_sent_to_it_again_before_it_is_suspected() {
     let mut cluster = Cluster::new(4);
     // Replica 3 passes a client's request on to the backups, but not to the primary.
