@@ -25,7 +25,8 @@ impl Deref for Blob {
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+        // Without the room that was left to grow: many are held for long.
+        Self(bytes.into_boxed_slice().into())
     }
 }
 

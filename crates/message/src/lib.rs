@@ -22,6 +22,7 @@ mod membership;
 mod plan;
 mod report;
 mod request;
+mod results;
 mod signed;
 mod state;
 mod statement;
@@ -42,6 +43,7 @@ pub use membership::{ClientRole, MembershipError, MembershipOperation, Membershi
 pub use plan::{NewViewPlan, TooManyFaults};
 pub use report::{Awaited, Condition, PeerReport, ReplicaReport};
 pub use request::Request;
+pub use results::Results;
 pub use signed::{Body, Domain, Party, Signed, Signer, Verified, sign_request};
 pub use state::{CheckpointState, ChunkPiece, FetchState, StatePart, StateReply};
 pub use statement::{Place, Statement, StatementKind};

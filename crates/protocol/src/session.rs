@@ -333,7 +333,7 @@ impl Session {
             return;
         }
         let result = match reply.outcome {
-            Outcome::Executed(results) => Ok(Accepted { timestamp: id.1, sequence: reply.sequence, results }),
+            Outcome::Executed(results) => Ok(Accepted { timestamp: id.1, sequence: reply.sequence, results: results.parts() }),
             Outcome::Refused(refusal) => Err(RequestError::Refused(refusal)),
             Outcome::ExecutedResultGone => Err(RequestError::ResultGone(reply.sequence)),
         };

@@ -4,7 +4,7 @@ use super::window::{RequestWindow, is_too_old};
 use crate::service::Snapshot;
 use pbft_crypto::Digest;
 use pbft_message::{
-    Blob, ClientEntry, ClientId, ClientRole, Genesis, Outcome, RequestRefusal, RequestState, SequenceNumber, Standing, Timestamp,
+    ClientEntry, ClientId, ClientRole, Genesis, Outcome, RequestRefusal, RequestState, Results, SequenceNumber, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub struct Remembered {
     /// Its place in the batch.
     pub index: u32,
     /// One result for each operation; none once they were evicted.
-    pub results: Option<Vec<Blob>>,
+    pub results: Option<Results>,
 }
 
 /// What execution does with an ordered request (R8).
@@ -155,7 +155,7 @@ impl ClientTable {
     pub fn remember(&mut self, client: ClientId, timestamp: Timestamp, executed: Remembered) {
         let limit = self.requests_in_flight;
         let Some(requests) = self.requests_mut(client) else { return };
-        let (place, bytes) = (executed.place(), executed.results.as_deref().map(size_of_results));
+        let (place, bytes) = (executed.place(), executed.results.as_ref().map(size_of_results));
         requests.insert(timestamp, executed);
         let forgotten = if requests.len() > limit { requests.pop_first() } else { None };
         if let Some(bytes) = bytes {
@@ -286,8 +286,8 @@ impl ClientTable {
 }
 
 /// What results count for in the bounds on their bytes.
-pub(super) fn size_of_results(results: &[Blob]) -> usize {
-    results.iter().fold(0, |sum: usize, result| sum.saturating_add(result.len()).saturating_add(RESULT_OVERHEAD))
+pub(super) fn size_of_results(results: &Results) -> usize {
+    results.each().fold(0, |sum: usize, result| sum.saturating_add(result.len()).saturating_add(RESULT_OVERHEAD))
 }
 
 /// A client's bucket: its key's first two bytes, which are as good as random.

@@ -10,8 +10,8 @@ use super::window::RequestWindow;
 use crate::service::{Context, RestoreError, Service, Snapshot};
 use pbft_crypto::{Digest, PublicKey};
 use pbft_message::{
-    Batch, Blob, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request,
-    RequestRefusal, RequestState, SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
+    Batch, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request, RequestRefusal,
+    RequestState, Results, SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -218,7 +218,7 @@ impl<S: Service> Executor<S> {
     }
 
     /// The operations' results; together they keep to the service's limit. An operator's are about clients.
-    fn run(&mut self, sequence: SequenceNumber, request: &Request) -> Vec<Blob> {
+    fn run(&mut self, sequence: SequenceNumber, request: &Request) -> Results {
         if matches!(self.clients.standing(request.client), Some(Standing::Operator { .. })) {
             return self.run_membership(request);
         }
@@ -230,12 +230,12 @@ impl<S: Service> Executor<S> {
             // A service that breaks its word does so everywhere alike: cutting keeps the replicas equal.
             result.truncate(room);
             room = room.saturating_sub(result.len());
-            results.push(Blob::from(result));
+            results.push(result);
         }
-        results
+        Results::new(&results)
     }
 
-    fn run_membership(&mut self, request: &Request) -> Vec<Blob> {
+    fn run_membership(&mut self, request: &Request) -> Results {
         self.clients_changed = true;
         let mut room = self.genesis.service.max_result_bytes;
         let mut results = Vec::with_capacity(request.operations.len());
@@ -243,9 +243,9 @@ impl<S: Service> Executor<S> {
             let mut result = membership::run(&mut self.clients, &self.genesis, operation, room).encode();
             result.truncate(room);
             room = room.saturating_sub(result.len());
-            results.push(Blob::from(result));
+            results.push(result);
         }
-        results
+        Results::new(&results)
     }
 
     /// Hashes the chunks that have not changed for a while, so that the checkpoint finds less to do.

@@ -2,7 +2,7 @@
 
 use super::*;
 use pbft_crypto::PublicKey;
-use pbft_message::{ClientEntry, Parameters, ReplicaEntry, RequestState, ServiceParameters};
+use pbft_message::{ClientEntry, Parameters, ReplicaEntry, RequestState, Results, ServiceParameters};
 
 const WALL: u64 = 1_700_000_000_000_000;
 
@@ -80,7 +80,7 @@ fn reply(session: &Session, request: &Signed<Request>, view: u64, result: &[u8])
         timestamp: request.timestamp,
         request: request.digest(&session.domain),
         sequence: SequenceNumber(7),
-        outcome: Outcome::Executed(vec![Blob::from(result)]),
+        outcome: Outcome::Executed(Results::new(&[result])),
     }
 }
 

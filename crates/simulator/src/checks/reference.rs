@@ -149,7 +149,9 @@ impl Reference {
         }
         let id = (reply.client, reply.timestamp);
         match &reply.outcome {
-            Outcome::Executed(results) if *results != executed.results => wrong("the results are not the model's".to_owned()),
+            Outcome::Executed(results) if results.parts() != executed.results => {
+                wrong("the results are not the model's".to_owned())
+            }
             Outcome::Executed(_) if self.is_gone(id, through) => wrong("the results were evicted".to_owned()),
             Outcome::ExecutedResultGone if !self.may_be_gone(id, through) => wrong("the results were not evicted".to_owned()),
             _ => Ok(()),

@@ -33,7 +33,7 @@ fn order(world: &mut World, operation: &MembershipOperation) -> MembershipResult
     let request = Request { client: client(OPERATOR), timestamp, operations: vec![operation.encode().into()] };
     let signed = sign_request(request, &domain(&world.genesis), &key(1000 + 2 * OPERATOR));
     let Outcome::Executed(results) = &world.batch(vec![signed]).replies[0].outcome else { panic!("not executed") };
-    MembershipResult::decode(&results[0]).unwrap()
+    MembershipResult::decode(results.each().next().unwrap()).unwrap()
 }
 
 fn refused(error: MembershipError) -> MembershipResult {

@@ -224,7 +224,7 @@ pub fn value_in(frozen: &FrozenState, key: &str) -> Option<String> {
 /// The results of an executed request, as text.
 pub fn results(outcome: &Outcome) -> Vec<String> {
     let Outcome::Executed(results) = outcome else { panic!("not executed: {outcome:?}") };
-    results.iter().map(|result| String::from_utf8(result.to_vec()).unwrap()).collect()
+    results.each().map(|result| String::from_utf8(result.to_vec()).unwrap()).collect()
 }
 
 pub fn outcomes(executed: &Executed) -> Vec<Outcome> {
@@ -232,5 +232,5 @@ pub fn outcomes(executed: &Executed) -> Vec<Outcome> {
 }
 
 pub fn executed(results: &[&str]) -> Outcome {
-    Outcome::Executed(results.iter().map(|result| Blob::from(result.as_bytes())).collect())
+    Outcome::Executed(Results::new(results))
 }
