@@ -220,6 +220,24 @@ fn r23_one_lost_message_of_each_kind_costs_one_status_period_and_no_view_change(
 }
 
 #[test]
+fn r23_what_a_status_has_is_not_sent_again() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "a").unwrap();
+    cluster.submit(0, "b").unwrap();
+    cluster.run(20);
+    let Status { prepared, committed, low_watermark, .. } = cluster.replica(1).status();
+    assert_eq!((low_watermark, prepared, committed), (SequenceNumber(0), vec![3, 0], vec![3, 0]));
+    let said = cluster.sent.iter().filter(|(_, _, message)| is_of_the_log(message)).count();
+    cluster.run(350);
+    assert!(cluster.sent.iter().filter(|(_, _, message)| matches!(message, Message::Status(_))).count() > 12);
+    assert_eq!(cluster.sent.iter().filter(|(_, _, message)| is_of_the_log(message)).count(), said);
+}
+
+fn is_of_the_log(message: &Message) -> bool {
+    matches!(message.name(), "pre-prepare" | "prepare" | "commit" | "committed")
+}
+
+#[test]
 fn r23_under_heavy_loss_everything_is_executed_in_the_end() {
     for n in [4, 7] {
         let mut cluster = Cluster::new(n);
@@ -259,7 +277,8 @@ fn r14_a_replica_that_was_away_beyond_the_log_fetches_the_state() {
         cluster.run(10);
     }
     cluster.isolate(3, false);
-    cluster.run_until(3_000, |cluster| cluster.replica(3).executed() == SequenceNumber(80));
+    // Nobody serves what comes next, so that nothing is waited for.
+    cluster.run_until(1_000, |cluster| cluster.replica(3).executed() == SequenceNumber(80));
     assert_eq!(cluster.replica(3).low_watermark(), SequenceNumber(80));
     cluster.submit(0, "more").unwrap();
     cluster.run(20);
@@ -437,6 +456,24 @@ fn r02_what_one_backup_passes_on_is_watched_by_all() {
     cluster.submit(2, "a").unwrap();
     cluster.run_until(2_000, |cluster| cluster.all_served(1));
     assert!((0..4).all(|id| cluster.replica(id).view() == View(1)));
+}
+
+#[test]
+fn r10_who_is_behind_catches_up_before_it_suspects() {
+    let mut cluster = Cluster::new(4);
+    // Replica 3 hears of the others' checkpoint, and of nothing that was ordered.
+    cluster.lie =
+        Box::new(|_, to, message| if to != 3 || matches!(message.name(), "status" | "heartbeat") { vec![message] } else { vec![] });
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(100);
+    cluster.submit(3, "b").unwrap();
+    cluster.run(800);
+    assert_eq!((cluster.served(1), cluster.replica(3).progress().suspicion), (5, None), "{}", cluster.describe());
+    cluster.run(400);
+    assert!(cluster.replica(3).progress().suspicion.is_some(), "once a view only");
 }
 
 #[test]
