@@ -12,9 +12,13 @@ fn entry(number: u64) -> ClientEntry {
 }
 
 fn world() -> World {
+    world_with_results_of(1024)
+}
+
+fn world_with_results_of(max_bytes: usize) -> World {
     World::with(|genesis| {
         genesis.operators = vec![entry(OPERATOR)];
-        genesis.service.max_result_bytes = 1024;
+        genesis.service.max_result_bytes = max_bytes;
         genesis.parameters.max_clients = 6;
     })
 }
@@ -198,24 +202,26 @@ fn r08_a_client_and_an_operator_get_another_transport_key_and_what_they_asked_st
 
 #[test]
 fn r08_the_list_is_whole_whatever_its_pages() {
-    let mut world = world();
-    order(&mut world, &add(NEWCOMER, ClientRole::Read));
-    order(&mut world, &revoke(1));
-    let mut listed = Vec::new();
-    loop {
-        let after = listed.last().map(|(client, _)| *client);
-        let MembershipResult::Clients { clients, more } = order(&mut world, &MembershipOperation::List { after }) else {
-            panic!("no list")
-        };
-        listed.extend(clients);
-        if !more {
-            break;
+    let pages: [(usize, &[usize]); 5] = [(2, &[2, 2, 2]), (3, &[3, 3]), (4, &[4, 2]), (6, &[6]), (8, &[6])];
+    for (most, lengths) in pages {
+        let mut world = world_with_results_of(most * 128);
+        order(&mut world, &add(NEWCOMER, ClientRole::Read));
+        order(&mut world, &revoke(1));
+        let mut listed = Vec::new();
+        for (page, length) in lengths.iter().enumerate() {
+            let after = listed.last().map(|(client, _)| *client);
+            let MembershipResult::Clients { clients, more } = order(&mut world, &MembershipOperation::List { after }) else {
+                panic!("no list")
+            };
+            assert_eq!((clients.len(), more), (*length, page + 1 < lengths.len()), "page {page} of {most}");
+            listed.extend(clients);
         }
-        // As many as fit 1024 bytes.
-        assert_eq!(listed.len() % 8, 0);
+        assert_standings(&listed);
     }
+}
+
+fn assert_standings(listed: &[(ClientId, Standing)]) {
     let standing = |number| listed.iter().find(|(id, _)| *id == client(number)).map(|(_, standing)| *standing);
-    assert_eq!(listed.len(), 6);
     assert_eq!(standing(1), Some(Standing::Revoked));
     assert_eq!(standing(NEWCOMER), Some(Standing::Client { transport_key: entry(NEWCOMER).transport_key, role: ClientRole::Read }));
     assert_eq!(standing(OPERATOR), Some(Standing::Operator { transport_key: entry(OPERATOR).transport_key }));
