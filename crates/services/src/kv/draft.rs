@@ -95,9 +95,9 @@ impl<'a> Draft<'a> {
             Some(entry) => (Some(entry.mod_revision), entry.create_revision, entry.version.saturating_add(1)),
             None => (None, revision, 1),
         };
-        let (key, value) = (key.clone(), value.clone());
-        let entry = Entry { key: key.clone(), value, create_revision, mod_revision: revision, version, lease: 0 };
-        self.changes.insert(key, Some(entry));
+        let (own_key, value) = (key.clone(), value.clone());
+        let entry = Entry { key: own_key, value, create_revision, mod_revision: revision, version, lease: 0 };
+        self.changes.insert(key.clone(), Some(entry));
         StepResult::Put { revision, previous }
     }
 
