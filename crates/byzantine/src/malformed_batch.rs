@@ -2,7 +2,7 @@ use crate::Context;
 use crate::dice::Dice;
 use crate::seam::proposing_otherwise;
 use pbft_crypto::{SecretKey, Signature};
-use pbft_message::{Blob, ClientId, Request, Timestamp, codec, sign_request};
+use pbft_message::{Blob, Blobs, ClientId, Request, Timestamp, codec, sign_request};
 use pbft_protocol::Outbound;
 
 /// As primary: proposes what is no batch by its bytes alone: without requests, larger than allowed, with bytes too many or too
@@ -42,6 +42,6 @@ fn malformed(context: &Context, dice: &mut Dice, body: &Blob) -> Option<Blob> {
 /// A request of some client without any operation.
 fn idle(context: &Context) -> Option<(Blob, Signature)> {
     let key = SecretKey::from_seed(&[0xCD; 32]);
-    let request = Request { client: ClientId(key.public()), timestamp: Timestamp(1), operations: Vec::new() };
+    let request = Request { client: ClientId(key.public()), timestamp: Timestamp(1), operations: Blobs::new::<&[u8]>(&[]) };
     codec::decode(&codec::encode(&sign_request(request, context.authenticator.domain(), &key))).ok()
 }

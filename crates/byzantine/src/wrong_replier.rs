@@ -1,5 +1,5 @@
 use pbft_crypto::Digest;
-use pbft_message::{Outcome, ReplicaMessage, Reply, RequestRefusal, Results, View};
+use pbft_message::{Blobs, Outcome, ReplicaMessage, Reply, RequestRefusal, View};
 use pbft_protocol::{Outbound, Outgoing, Traffic};
 
 /// Tells clients what is not so: another result, another place in the order, a view far ahead, a refusal by the order or
@@ -42,8 +42,8 @@ fn wrong(mut reply: Reply) -> Reply {
 /// As many results, of which none is right.
 fn other_results(outcome: Outcome) -> Outcome {
     let count = match outcome {
-        Outcome::Executed(results) => results.each().len(),
+        Outcome::Executed(results) => results.len(),
         _ => 1,
     };
-    Outcome::Executed(Results::new(&vec![b"a lie"; count]))
+    Outcome::Executed(Blobs::new(&vec![b"a lie"; count]))
 }

@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pbft_crypto::{Digest, SecretKey};
-use pbft_message::{ClientId, Domain, Epoch, Request, Signed, Timestamp, codec, sign_request};
+use pbft_message::{Blobs, ClientId, Domain, Epoch, Request, Signed, Timestamp, codec, sign_request};
 
 const REQUESTS: u64 = 100;
 
@@ -12,7 +12,7 @@ fn requests() -> Vec<Signed<Request>> {
     let key = SecretKey::from_seed(&[1; 32]);
     let domain = Domain { cluster: Digest::of("bench", &[]), epoch: Epoch(0) };
     let request = |number| {
-        let operations = vec![vec![7; 200].into()];
+        let operations = Blobs::new(&[[7; 200]]);
         sign_request(Request { client: ClientId(key.public()), timestamp: Timestamp(number), operations }, &domain, &key)
     };
     (1..=REQUESTS).map(request).collect()

@@ -1,4 +1,4 @@
-use crate::{ClientId, Epoch, Evidence, ReplicaReport, Request, Results, SequenceNumber, Signed, Timestamp, View};
+use crate::{Blobs, ClientId, Epoch, Evidence, ReplicaReport, Request, SequenceNumber, Signed, Timestamp, View};
 use pbft_crypto::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +90,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// One result for each operation.
-    Executed(Results),
+    Executed(Blobs),
     /// It had no effect.
     Refused(RequestRefusal),
     /// It took effect once, but its results are no longer kept (R8).

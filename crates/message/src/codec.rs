@@ -64,6 +64,35 @@ pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, 
     Ok(value)
 }
 
+/// The byte strings of an encoded list of them, in order, without a copy. Of bytes that are none it gives those before the
+/// fault.
+pub(crate) struct ByteStrings<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> ByteStrings<'a> {
+    pub fn of(list: &'a [u8]) -> Self {
+        Self { rest: length(list).map_or(&[], |(_, rest)| rest) }
+    }
+}
+
+impl<'a> Iterator for ByteStrings<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = length(self.rest)?;
+        let (next, rest) = rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(next)
+    }
+}
+
+/// A length, and what comes after it.
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    Some((usize::try_from(u64::from_le_bytes(*length)).ok()?, rest))
+}
+
 fn malformed(error: bincode::error::DecodeError) -> DecodeError {
     DecodeError::Malformed(error.to_string())
 }

@@ -1,4 +1,4 @@
-use crate::{Blob, Body, ClientId, Party, Timestamp};
+use crate::{Blobs, Body, ClientId, Party, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a client asks for: an ordered list of operations under one signature (R2). The operations run one after the
@@ -10,7 +10,7 @@ pub struct Request {
     /// Grows with each request of the client.
     pub timestamp: Timestamp,
     /// At least one operation.
-    pub operations: Vec<Blob>,
+    pub operations: Blobs,
 }
 
 impl Body for Request {

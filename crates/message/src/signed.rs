@@ -1,5 +1,5 @@
 use crate::authenticator::Memory;
-use crate::{Blob, ClientId, Epoch, PROTOCOL_VERSION, ReplicaId, Request, codec};
+use crate::{Blob, Blobs, ClientId, Epoch, PROTOCOL_VERSION, ReplicaId, Request, codec};
 use pbft_crypto::{Digest, SecretKey, Signature, SignedDigest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use std::ops::Deref;
@@ -79,9 +79,9 @@ impl<T: Body> Signed<T> {
 impl Signed<Request> {
     /// The same with bytes of its own: those of a request in a batch are the batch's, which they would keep in memory.
     pub(crate) fn apart(&self) -> Self {
-        let copy = |bytes: &Blob| Blob::from(&**bytes);
-        let operations = self.operations.iter().map(copy).collect();
-        Self { body: Request { operations, ..self.body }, bytes: copy(&self.bytes), signature: self.signature }
+        let bytes = Blob::from(&*self.bytes);
+        let operations = Blobs::end_of(&bytes, codec::encoded_size(&self.operations));
+        Self { body: Request { operations, ..self.body }, bytes, signature: self.signature }
     }
 }
 

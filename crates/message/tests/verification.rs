@@ -36,7 +36,7 @@ fn signer(id: u64) -> Signer {
 fn request(timestamp: u64) -> Signed<Request> {
     let client = key(200);
     let body =
-        Request { client: ClientId(client.public()), timestamp: Timestamp(timestamp), operations: vec![b"operation"[..].into()] };
+        Request { client: ClientId(client.public()), timestamp: Timestamp(timestamp), operations: Blobs::new(&[b"operation"]) };
     sign_request(body, authenticator().domain(), &client)
 }
 
@@ -183,8 +183,8 @@ fn r03_a_batch_keeps_one_copy_of_its_requests_and_what_leaves_it_takes_its_own_a
         assert_eq!((batch.time(), batch.requests()), (time, &requests[..]));
         let within = batch.bytes().as_ptr_range();
         for (inside, (outside, plain)) in batch.requests().iter().zip(batch.verified_requests().zip(&requests)) {
-            assert!(inside.operations.iter().all(|operation| within.contains(&operation.as_ptr())));
-            assert!(outside.operations.iter().all(|operation| !within.contains(&operation.as_ptr())));
+            assert!(inside.operations.each().all(|operation| within.contains(&operation.as_ptr())));
+            assert!(outside.operations.each().all(|operation| !within.contains(&operation.as_ptr())));
             assert_eq!((&**inside, &*outside), (&**plain, plain));
             assert_eq!(outside.digest(authenticator().domain()), plain.digest(authenticator().domain()));
         }

@@ -103,8 +103,7 @@ impl World {
 
 fn request(authenticator: &Authenticator, timestamp: u64) -> Verified<Signed<Request>> {
     let client = key(2000);
-    let request =
-        Request { client: ClientId(client.public()), timestamp: Timestamp(timestamp), operations: vec![b"x".as_slice().into()] };
+    let request = Request { client: ClientId(client.public()), timestamp: Timestamp(timestamp), operations: Blobs::new(&[b"x"]) };
     let signed = sign_request(request, authenticator.domain(), &client);
     authenticator.verify_requests(vec![signed]).pop().unwrap().unwrap()
 }

@@ -71,7 +71,7 @@ impl Cluster {
     fn requests(&mut self) -> Vec<Verified<Signed<Request>>> {
         let client = key(50);
         let request = |timestamp| {
-            let operations = vec![vec![7; 100].into()];
+            let operations = Blobs::new(&[[7; 100]]);
             let request = Request { client: ClientId(client.public()), timestamp: Timestamp(timestamp), operations };
             sign_request(request, self.authenticator.domain(), &client)
         };

@@ -15,7 +15,7 @@ mod tests;
 
 use pbft_crypto::{Digest, SecretKey};
 use pbft_message::{
-    Blob, ClientId, ClientMessage, Domain, Epoch, Genesis, Outcome, Parameters, ReplicaId, ReplicaMessage, Reply, Request,
+    Blob, Blobs, ClientId, ClientMessage, Domain, Epoch, Genesis, Outcome, Parameters, ReplicaId, ReplicaMessage, Reply, Request,
     RequestRefusal, SequenceNumber, Signed, Timestamp, View, codec, sign_request,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -193,7 +193,8 @@ impl Session {
     /// Signs a request with a timestamp of the caller's choice, to be given to [`resubmit`](Self::resubmit).
     /// Fails with [`SubmitError::Refused`] if it breaks a limit of the genesis.
     pub fn sign(&self, timestamp: Timestamp, operations: Vec<Blob>) -> Result<Signed<Request>, SubmitError> {
-        let request = sign_request(Request { client: self.client, timestamp, operations }, &self.domain, &self.key);
+        let request =
+            sign_request(Request { client: self.client, timestamp, operations: Blobs::new(&operations) }, &self.domain, &self.key);
         self.genesis.parameters.check_request(&request).map_err(SubmitError::Refused)?;
         Ok(request)
     }

@@ -82,7 +82,7 @@ fn censor(favoured: u64) {
     let victim = cluster.request(1, "censored");
     // The primary never gets to see the victim's request, and so never proposes it.
     cluster.lie = Box::new(|_, to, message| {
-        let censored = matches!(&message, Message::Request(request) if to == 0 && request.operations[0] == b"censored"[..].into());
+        let censored = matches!(&message, Message::Request(request) if to == 0 && request.operations.each().eq([b"censored"]));
         if censored { vec![] } else { vec![message] }
     });
     for id in 1..4 {

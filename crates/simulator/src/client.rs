@@ -2,7 +2,7 @@ use crate::cluster::{client_entry, client_key};
 use crate::plan::Plan;
 use crate::random::Random;
 use pbft_message::{
-    Authenticator, Blob, ClientEntry, ClientId, ClientMessage, ClientRole, MembershipOperation, ReplicaId, Request, Signed,
+    Authenticator, Blob, Blobs, ClientEntry, ClientId, ClientMessage, ClientRole, MembershipOperation, ReplicaId, Request, Signed,
     Timestamp, sign_request,
 };
 use pbft_protocol::session::{Session, Settings};
@@ -134,7 +134,7 @@ impl Client {
     }
 
     fn signed(&mut self, authenticator: &Authenticator, timestamp: u64) -> Signed<Request> {
-        let operations = self.next_operations();
+        let operations = Blobs::new(&self.next_operations());
         let request = Request { client: self.name, timestamp: Timestamp(timestamp), operations };
         sign_request(request, authenticator.domain(), &client_key(self.id))
     }
@@ -142,7 +142,7 @@ impl Client {
     /// In the name of another client.
     fn forged(&mut self, authenticator: &Authenticator, timestamp: u64) -> Signed<Request> {
         let victim = ClientId(client_key(0).public());
-        let operations = vec![Blob::from(Operation::put("stolen", "goods").encode())];
+        let operations = Blobs::new(&[Operation::put("stolen", "goods").encode()]);
         let request = Request { client: victim, timestamp: Timestamp(timestamp), operations };
         sign_request(request, authenticator.domain(), &client_key(self.id))
     }

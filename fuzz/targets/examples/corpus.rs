@@ -144,7 +144,7 @@ fn others() -> Vec<Vec<u8>> {
     let role = Role::Replica { replica: ReplicaId(1), status: Some(status()) };
     let (client, timestamp) = (request.client, request.timestamp);
     let refusal = RequestRefusal::TooLarge { limit: "bytes".into(), maximum: 9 };
-    let outcome = Outcome::Executed(Results::new(&[b"result"]));
+    let outcome = Outcome::Executed(Blobs::new(&[b"result"]));
     let digest = cluster().digest(1);
     let reply = Reply { epoch: Epoch(0), view: View(0), client, timestamp, request: digest, sequence: FIRST, outcome };
     let compare = Compare { key: Blob::from(&b"k"[..]), relation: Relation::Equal, target: Target::Version(3) };

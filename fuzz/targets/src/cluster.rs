@@ -71,7 +71,7 @@ impl Cluster {
 
     pub fn request(&self, client: u64, timestamp: u64, length: usize) -> Signed<Request> {
         let key = client_key(client);
-        let operations = vec![Blob::from(vec![b'x'; length])];
+        let operations = Blobs::new(&[vec![b'x'; length]]);
         let request = Request { client: ClientId(key.public()), timestamp: Timestamp(timestamp), operations };
         sign_request(request, self.authenticator.domain(), &key)
     }

@@ -4,7 +4,7 @@ use crate::{OBSERVER, replica};
 use pbft_client::{Client, ClientError};
 use pbft_crypto::SecretKey;
 use pbft_message::{
-    Authenticator, Blob, ClientId, ClientMessage, Domain, Parameters, ReplicaMessage, Request, RequestRefusal, Signed, Timestamp,
+    Authenticator, Blobs, ClientId, ClientMessage, Domain, Parameters, ReplicaMessage, Request, RequestRefusal, Signed, Timestamp,
     codec, sign_request,
 };
 use pbft_services::kv::{KvResult, Operation, StepResult};
@@ -16,8 +16,7 @@ pub fn signed(network: &Network, keys: &Keys, timestamp: u64, operations: Vec<Ve
 
 fn signed_in(domain: &Domain, keys: &Keys, with: &SecretKey, timestamp: u64, operations: Vec<Vec<u8>>) -> Signed<Request> {
     let client = ClientId(keys.signing.public());
-    let operations = operations.into_iter().map(Blob::from).collect();
-    sign_request(Request { client, timestamp: Timestamp(timestamp), operations }, domain, with)
+    sign_request(Request { client, timestamp: Timestamp(timestamp), operations: Blobs::new(&operations) }, domain, with)
 }
 
 fn put(key: &str) -> Vec<Vec<u8>> {

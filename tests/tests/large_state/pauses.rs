@@ -47,7 +47,7 @@ impl Store {
         let mut signed = Vec::new();
         for operations in requests {
             self.timestamp += 1;
-            let operations = operations.iter().map(|operation| operation.encode().into()).collect();
+            let operations = Blobs::new(&operations.iter().map(Operation::encode).collect::<Vec<_>>());
             let request = Request { client: ClientId(self.client.public()), timestamp: Timestamp(self.timestamp), operations };
             signed.push(sign_request(request, self.authenticator.domain(), &self.client));
         }

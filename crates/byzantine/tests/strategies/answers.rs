@@ -14,7 +14,7 @@ fn reply(world: &World, number: u32) -> Reply {
         timestamp: request.timestamp,
         request: digest(&number.to_string()),
         sequence: SequenceNumber(u64::from(number)),
-        outcome: Outcome::Executed(Results::new(&[b"right"; 2])),
+        outcome: Outcome::Executed(Blobs::new(&[b"right"; 2])),
     }
 }
 
@@ -54,7 +54,7 @@ fn wrong_repliers_agree_on_every_kind_of_wrong_answer() {
                 match &wrong.outcome {
                     Outcome::Refused(_) => 0,
                     Outcome::Executed(results) if wrong.outcome != right.outcome => {
-                        assert_eq!(results.each().len(), 2);
+                        assert_eq!(results.len(), 2);
                         1
                     }
                     _ if wrong.sequence != right.sequence => 2,

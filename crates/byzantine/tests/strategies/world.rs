@@ -64,7 +64,7 @@ impl World {
     pub fn request(&self, client: u64, timestamp: u64) -> Signed<Request> {
         let key = key(2000 + client);
         let client = ClientId(key.public());
-        let request = Request { client, timestamp: Timestamp(timestamp), operations: vec![Blob::from(b"op".as_slice())] };
+        let request = Request { client, timestamp: Timestamp(timestamp), operations: Blobs::new(&[b"op"]) };
         sign_request(request, self.authenticator.domain(), &key)
     }
 

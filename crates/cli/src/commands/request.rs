@@ -5,7 +5,7 @@ use crate::client_home::{ClientOptions, Cluster};
 use crate::failure::Failure;
 use crate::output::print_text;
 use pbft_crypto::Digest;
-use pbft_message::{ClientId, Outcome, RequestRefusal, RequestState, Results, Timestamp};
+use pbft_message::{Blobs, ClientId, Outcome, RequestRefusal, RequestState, Timestamp};
 use pbft_node::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
@@ -124,7 +124,7 @@ fn refused(refusal: &RequestRefusal) -> No {
     No { code: refusal.name(), message: refusal.to_string() }
 }
 
-fn results_json(results: &Results) -> Vec<Value> {
+fn results_json(results: &Blobs) -> Vec<Value> {
     results.each().map(result_json).collect()
 }
 
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn only_what_took_effect_is_a_yes() {
         let executed = |outcome| RequestState::Executed { sequence: SequenceNumber(3), request: Digest::ZERO, outcome };
-        assert_eq!(of(executed(Outcome::Executed(Results::new(&[b""])))), (true, "executed", Some(1)));
+        assert_eq!(of(executed(Outcome::Executed(Blobs::new(&[b""])))), (true, "executed", Some(1)));
         assert_eq!(of(executed(Outcome::ExecutedResultGone)), (true, "executed", None));
         assert_eq!(of(executed(Outcome::Refused(RequestRefusal::TooOld))), (false, "refused", None));
         assert_eq!(of(RequestState::NotExecuted), (false, "not_executed", None));

@@ -3,7 +3,7 @@ use crate::cluster::Standing;
 use crate::failure::Failure;
 use pbft_client::{Accepted, Client, ClientError};
 use pbft_crypto::SecretKey;
-use pbft_message::{Authenticator, ClientId, ReplicaId, Request, Signed, Timestamp, sign_request};
+use pbft_message::{Authenticator, Blobs, ClientId, ReplicaId, Request, Signed, Timestamp, sign_request};
 use pbft_node::ExitCode;
 use pbft_services::kv::Operation;
 use std::sync::Arc;
@@ -144,7 +144,7 @@ impl Stage {
     }
 
     fn signed(&self, client: ClientId, timestamp: Timestamp, operations: Vec<Operation>, key: &SecretKey) -> Signed<Request> {
-        let operations = operations.iter().map(|operation| operation.encode().into()).collect();
+        let operations = Blobs::new(&operations.iter().map(Operation::encode).collect::<Vec<_>>());
         let authenticator = Authenticator::new(Arc::new(self.cluster.network.genesis.clone()));
         sign_request(Request { client, timestamp, operations }, authenticator.domain(), key)
     }

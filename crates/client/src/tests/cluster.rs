@@ -3,8 +3,8 @@
 use crate::{Client, ClientConfig};
 use pbft_crypto::SecretKey;
 use pbft_message::{
-    ClientEntry, ClientId, ClientMessage, Domain, Epoch, Genesis, Hello, Outcome, Parameters, ReplicaEntry, ReplicaId,
-    ReplicaMessage, Reply, Request, RequestRefusal, Results, Role, SequenceNumber, ServiceParameters, Signed, View, codec,
+    Blobs, ClientEntry, ClientId, ClientMessage, Domain, Epoch, Genesis, Hello, Outcome, Parameters, ReplicaEntry, ReplicaId,
+    ReplicaMessage, Reply, Request, RequestRefusal, Role, SequenceNumber, ServiceParameters, Signed, View, codec,
 };
 use pbft_network::{Channels, Class, Directory, Endpoint, Greeter, Inbound, Lane, Settings};
 use std::collections::BTreeMap;
@@ -186,7 +186,7 @@ impl Cluster {
             timestamp: request.timestamp,
             request: request.digest(&domain),
             sequence: SequenceNumber(7),
-            outcome: Outcome::Executed(Results::new(results)),
+            outcome: Outcome::Executed(Blobs::new(results)),
         };
         self.say(replica, &ReplicaMessage::Replies(vec![reply]));
     }

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, LONG};
 use crate::{Client, ClientError, Executed};
-use pbft_message::{Blob, ClientMessage, Request, RequestRefusal, SequenceNumber, Signed};
+use pbft_message::{Blobs, ClientMessage, Request, RequestRefusal, SequenceNumber, Signed};
 use tokio::task::JoinHandle;
 
 type Pending = JoinHandle<Result<Executed, ClientError>>;
@@ -47,13 +47,13 @@ async fn operations_join_while_a_request_is_under_way_and_each_gets_its_own_resu
     let (mut cluster, client) = Cluster::start(&[0, 1, 2, 3], 256).await;
     let first = submit(&client, b"a");
     let (primary, alone) = cluster.request().await;
-    assert_eq!((primary, alone.operations.as_slice()), (0, [Blob::from(&b"a"[..])].as_slice()));
+    assert_eq!((primary, &alone.operations), (0, &Blobs::new(&[b"a"])));
     let (second, third) = (submit(&client, b"b"), submit(&client, b"c"));
     taken_in(&mut cluster, &client).await;
     answer(&cluster, &alone, &[b"A"]);
     assert_eq!(result(first).await, b"A");
     let joined = next(&mut cluster, &alone).await;
-    assert_eq!(joined.operations, [Blob::from(&b"b"[..]), Blob::from(&b"c"[..])]);
+    assert_eq!(joined.operations, Blobs::new(&[b"b", b"c"]));
     answer(&cluster, &joined, &[b"B", b"C"]);
     assert_eq!((result(second).await, result(third).await), (b"B".to_vec(), b"C".to_vec()));
 }
@@ -69,7 +69,7 @@ async fn an_operation_that_is_given_up_before_it_is_sent_is_left_out() {
     assert!(given_up.await.unwrap_err().is_cancelled());
     answer(&cluster, &alone, &[b"A"]);
     assert_eq!(result(first).await, b"A");
-    assert_eq!(next(&mut cluster, &alone).await.operations, [Blob::from(&b"c"[..])]);
+    assert_eq!(next(&mut cluster, &alone).await.operations, Blobs::new(&[b"c"]));
     third.abort();
 }
 
@@ -95,7 +95,7 @@ async fn operations_that_are_too_large_together_are_tried_one_by_one() {
         }
     }
     let operations: Vec<_> = singles.iter().map(|single| single.operations.clone()).collect();
-    assert_eq!(operations, [[Blob::from(&b"b"[..])], [Blob::from(&b"c"[..])]]);
+    assert_eq!(operations, [Blobs::new(&[b"b"]), Blobs::new(&[b"c"])]);
     singles.iter().zip([b"B", b"C"]).for_each(|(single, result)| answer(&cluster, single, &[result]));
     assert_eq!((result(second).await, result(third).await), (b"B".to_vec(), b"C".to_vec()));
 }

@@ -4,7 +4,7 @@ use super::cluster::{Cluster, LONG};
 use crate::ClientError;
 use pbft_crypto::Digest;
 use pbft_message::{
-    ClientMessage, Condition, Outcome, ReplicaId, ReplicaMessage, ReplicaReport, RequestState, Results, SequenceNumber, Timestamp,
+    Blobs, ClientMessage, Condition, Outcome, ReplicaId, ReplicaMessage, ReplicaReport, RequestState, SequenceNumber, Timestamp,
     View,
 };
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn executed(result: &[u8]) -> RequestState {
     RequestState::Executed {
         sequence: SequenceNumber(7),
         request: Digest::from_bytes([1; 32]),
-        outcome: Outcome::Executed(Results::new(&[result])),
+        outcome: Outcome::Executed(Blobs::new(&[result])),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, LONG, client_keys, genesis, secret};
 use crate::{Accepted, Client, ClientConfig, ClientError};
-use pbft_message::{Blob, ClientId, Domain, Epoch, Request, RequestRefusal, SequenceNumber, Timestamp, sign_request};
+use pbft_message::{Blob, Blobs, ClientId, Domain, Epoch, Request, RequestRefusal, SequenceNumber, Timestamp, sign_request};
 use pbft_network::Inbound;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -34,7 +34,7 @@ async fn r02_weak_quorum_matching_replies_are_accepted() {
     let (primary, request) = cluster.request().await;
     assert_eq!(primary, 0);
     assert_eq!(request.client, client.id());
-    assert_eq!(request.operations, [Blob::from(&b"put"[..])]);
+    assert_eq!(request.operations, Blobs::new(&[b"put"]));
     cluster.reply(1, &request, b"done");
     cluster.reply(2, &request, b"done");
     assert_eq!(result(pending).await, b"done");
@@ -99,8 +99,8 @@ async fn r02_a_hundred_requests_are_in_flight_at_once_and_complete_in_any_order(
         requests.insert(request.timestamp, request);
     }
     for request in requests.values().rev() {
-        cluster.reply(1, request, &request.operations[0]);
-        cluster.reply(2, request, &request.operations[0]);
+        cluster.reply(1, request, request.operations.each().next().unwrap());
+        cluster.reply(2, request, request.operations.each().next().unwrap());
     }
     for pending in pending {
         let (number, accepted) = pending.await.unwrap();
@@ -153,7 +153,7 @@ async fn r02_a_refusal_by_weak_quorum_is_a_typed_error() {
     let (mut cluster, client) = Cluster::start(&[0, 1, 2, 3], 256).await;
     let domain = Domain { cluster: cluster.genesis.cluster_id(), epoch: Epoch(0) };
     let stranger = ClientId(secret(100).public());
-    let body = Request { client: stranger, timestamp: Timestamp(5), operations: vec![Blob::from(&b"put"[..])] };
+    let body = Request { client: stranger, timestamp: Timestamp(5), operations: Blobs::new(&[b"put"]) };
     let request = sign_request(body, &domain, &secret(100));
     let pending = tokio::spawn({
         let (client, request) = (client.clone(), request.clone());

@@ -1,5 +1,5 @@
 use crate::codec::{self, DecodeError};
-use crate::{Blob, ClientId, Request, Signed, Timestamp};
+use crate::{Blob, Blobs, ClientId, Request, Signed, Timestamp};
 use pbft_crypto::Signature;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -47,7 +47,8 @@ impl Content {
 
 fn decode_request(batch: &Blob, bytes: &[u8], signature: Signature) -> Result<Signed<Request>, DecodeError> {
     let layout: RequestLayout = codec::decode(bytes)?;
-    let operations = layout.operations.into_iter().map(|operation| batch.part(operation)).collect();
+    let bytes = batch.part(bytes);
+    let operations = Blobs::end_of(&bytes, codec::encoded_size(&layout.operations));
     let request = Request { client: layout.client, timestamp: layout.timestamp, operations };
-    Ok(Signed::received(request, batch.part(bytes), signature))
+    Ok(Signed::received(request, bytes, signature))
 }

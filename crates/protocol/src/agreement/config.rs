@@ -74,6 +74,14 @@ pub struct Limits {
     pub body_bytes: usize,
 }
 
+impl Limits {
+    /// How many of them may be of settled batches, which only replicas that lag still ask for. Who lags by more fetches the
+    /// state.
+    pub(super) fn settled_bytes(&self) -> usize {
+        self.body_bytes / 8
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -61,7 +61,7 @@ impl Replica {
         if self.bodies.holds(&batch.digest()) || fits(self) {
             return true;
         }
-        self.forget_beyond(self.config.limits.body_bytes / 4, self.log.low());
+        self.forget_beyond(self.config.limits.settled_bytes(), self.log.low());
         fits(self)
     }
 

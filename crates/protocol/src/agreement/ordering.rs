@@ -241,11 +241,10 @@ impl Replica {
         self.retain_needed_bodies();
         // Under the pressure of large batches fewer are kept for those that lag, and at last none for a state that is still
         // being fetched: then a newer one is.
-        let (share, half) = (self.config.limits.body_bytes / 4, self.config.limits.body_bytes / 2);
-        if self.ordering.transferring.is_some() && self.bodies.bytes() > half {
+        if self.ordering.transferring.is_some() && self.bodies.bytes() > self.config.limits.body_bytes / 2 {
             self.fetch_newest_state();
         }
-        self.forget_beyond(share, self.log.low());
+        self.forget_beyond(self.config.limits.settled_bytes(), self.log.low());
     }
 
     /// Forgets settled batches, oldest first, until the rest takes no more than so many bytes.

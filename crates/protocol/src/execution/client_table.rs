@@ -4,7 +4,7 @@ use super::window::{RequestWindow, is_too_old};
 use crate::service::Snapshot;
 use pbft_crypto::Digest;
 use pbft_message::{
-    ClientEntry, ClientId, ClientRole, Genesis, Outcome, RequestRefusal, RequestState, Results, SequenceNumber, Standing, Timestamp,
+    Blobs, ClientEntry, ClientId, ClientRole, Genesis, Outcome, RequestRefusal, RequestState, SequenceNumber, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub struct Remembered {
     /// Its place in the batch.
     pub index: u32,
     /// One result for each operation; none once they were evicted.
-    pub results: Option<Results>,
+    pub results: Option<Blobs>,
 }
 
 /// What execution does with an ordered request (R8).
@@ -286,7 +286,7 @@ impl ClientTable {
 }
 
 /// What results count for in the bounds on their bytes.
-pub(super) fn size_of_results(results: &Results) -> usize {
+pub(super) fn size_of_results(results: &Blobs) -> usize {
     results.each().fold(0, |sum: usize, result| sum.saturating_add(result.len()).saturating_add(RESULT_OVERHEAD))
 }
 

@@ -10,8 +10,8 @@ use super::window::RequestWindow;
 use crate::service::{Context, RestoreError, Service, Snapshot};
 use pbft_crypto::{Digest, PublicKey};
 use pbft_message::{
-    Batch, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request, RequestRefusal,
-    RequestState, Results, SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
+    Batch, Blobs, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request,
+    RequestRefusal, RequestState, SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -214,38 +214,28 @@ impl<S: Service> Executor<S> {
     /// Whether the client's role allows all operations of a request (R8).
     fn may_run(&self, request: &Request) -> bool {
         let reads = matches!(self.clients.standing(request.client), Some(Standing::Client { role: ClientRole::Read, .. }));
-        !reads || request.operations.iter().all(|operation| self.service.is_read(operation))
+        !reads || request.operations.each().all(|operation| self.service.is_read(operation))
     }
 
     /// The operations' results; together they keep to the service's limit. An operator's are about clients.
-    fn run(&mut self, sequence: SequenceNumber, request: &Request) -> Results {
-        if matches!(self.clients.standing(request.client), Some(Standing::Operator { .. })) {
-            return self.run_membership(request);
-        }
+    fn run(&mut self, sequence: SequenceNumber, request: &Request) -> Blobs {
+        let is_operator = matches!(self.clients.standing(request.client), Some(Standing::Operator { .. }));
+        self.clients_changed |= is_operator;
         let mut room = self.genesis.service.max_result_bytes;
         let mut results = Vec::with_capacity(request.operations.len());
-        for operation in &request.operations {
-            let context = Context { client: request.client, time: self.time, sequence, max_result_bytes: room };
-            let mut result = self.service.execute(&context, operation);
+        for operation in request.operations.each() {
+            let mut result = if is_operator {
+                membership::run(&mut self.clients, &self.genesis, operation, room).encode()
+            } else {
+                let context = Context { client: request.client, time: self.time, sequence, max_result_bytes: room };
+                self.service.execute(&context, operation)
+            };
             // A service that breaks its word does so everywhere alike: cutting keeps the replicas equal.
             result.truncate(room);
             room = room.saturating_sub(result.len());
             results.push(result);
         }
-        Results::new(&results)
-    }
-
-    fn run_membership(&mut self, request: &Request) -> Results {
-        self.clients_changed = true;
-        let mut room = self.genesis.service.max_result_bytes;
-        let mut results = Vec::with_capacity(request.operations.len());
-        for operation in &request.operations {
-            let mut result = membership::run(&mut self.clients, &self.genesis, operation, room).encode();
-            result.truncate(room);
-            room = room.saturating_sub(result.len());
-            results.push(result);
-        }
-        Results::new(&results)
+        Blobs::new(&results)
     }
 
     /// Hashes the chunks that have not changed for a while, so that the checkpoint finds less to do.

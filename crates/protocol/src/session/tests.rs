@@ -2,7 +2,7 @@
 
 use super::*;
 use pbft_crypto::PublicKey;
-use pbft_message::{ClientEntry, Parameters, ReplicaEntry, RequestState, Results, ServiceParameters};
+use pbft_message::{Blobs, ClientEntry, Parameters, ReplicaEntry, RequestState, ServiceParameters};
 
 const WALL: u64 = 1_700_000_000_000_000;
 
@@ -80,7 +80,7 @@ fn reply(session: &Session, request: &Signed<Request>, view: u64, result: &[u8])
         timestamp: request.timestamp,
         request: request.digest(&session.domain),
         sequence: SequenceNumber(7),
-        outcome: Outcome::Executed(Results::new(&[result])),
+        outcome: Outcome::Executed(Blobs::new(&[result])),
     }
 }
 
@@ -453,7 +453,7 @@ fn r02_a_resubmitted_request_goes_to_all_with_its_old_timestamp() {
 #[test]
 fn a_request_of_another_client_gets_its_refusal() {
     let mut session = session(4);
-    let operations = vec![Blob::from(&b"put"[..])];
+    let operations = Blobs::new(&[b"put"]);
     let body = Request { client: ClientId(key(100)), timestamp: Timestamp(u64::MAX), operations };
     let request = sign_request(body, &session.domain, &secret(100));
     session.resubmit(ms(0), request.clone()).unwrap();

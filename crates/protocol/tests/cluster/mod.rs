@@ -472,7 +472,7 @@ impl Cluster {
     pub fn request_at(&mut self, client: u64, timestamp: u64, text: &str) -> Verified<Signed<Request>> {
         let timestamp = Timestamp(timestamp);
         let client_key = key(2000 + client);
-        let request = Request { client: ClientId(client_key.public()), timestamp, operations: vec![text.as_bytes().into()] };
+        let request = Request { client: ClientId(client_key.public()), timestamp, operations: Blobs::new(&[text]) };
         let signed = sign_request(request, self.config.authenticator.domain(), &client_key);
         let request = self.config.authenticator.verify_requests(vec![signed]).pop().unwrap().unwrap();
         self.asked.push(request.clone());

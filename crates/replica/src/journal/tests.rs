@@ -48,7 +48,7 @@ impl Primary {
     }
 
     fn ask(&mut self, bytes: usize) {
-        let operations = vec![vec![7; bytes].into()];
+        let operations = Blobs::new(&[vec![7; bytes]]);
         let request = Request { client: ClientId(key(20).public()), timestamp: Timestamp(self.next), operations };
         self.next += 1;
         let signed = sign_request(request, self.authenticator.domain(), &key(20));

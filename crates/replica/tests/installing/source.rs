@@ -105,7 +105,7 @@ impl Source {
         for number in 1..=TARGET.0 {
             let sequence = SequenceNumber(number);
             let client = ClientId(key(200).public());
-            let operations = vec![vec![number as u8; 100].into(), vec![number as u8 + 1; 9].into()];
+            let operations = Blobs::new(&[vec![number as u8; 100], vec![number as u8 + 1; 9]]);
             let request = Request { client, timestamp: Timestamp(number), operations };
             let request = sign_request(request, authenticator.domain(), &key(200));
             let requests = authenticator.verify_requests(vec![request]).into_iter().map(Result::unwrap).collect();

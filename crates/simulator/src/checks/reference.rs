@@ -88,7 +88,7 @@ impl Reference {
                 self.cached.remove(&self.executed[&(client, forgotten)].position);
             }
             let operates = self.members.is_operator(client);
-            let results = request.operations.iter().map(|operation| match Operation::decode(operation) {
+            let results = request.operations.each().map(|operation| match Operation::decode(operation) {
                 _ if operates => Blob::from(self.members.apply(operation).encode()),
                 Ok(operation) => Blob::from(self.model.apply(&operation).encode()),
                 Err(_) => Blob::default(),

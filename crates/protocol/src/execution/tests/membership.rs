@@ -34,7 +34,7 @@ fn revoke(number: u64) -> MembershipOperation {
 /// A batch of one request of the operator.
 fn order(world: &mut World, operation: &MembershipOperation) -> MembershipResult {
     let timestamp = Timestamp(world.executor.executed().next().0);
-    let request = Request { client: client(OPERATOR), timestamp, operations: vec![operation.encode().into()] };
+    let request = Request { client: client(OPERATOR), timestamp, operations: Blobs::new(&[operation.encode()]) };
     let signed = sign_request(request, &domain(&world.genesis), &key(1000 + 2 * OPERATOR));
     let Outcome::Executed(results) = &world.batch(vec![signed]).replies[0].outcome else { panic!("not executed") };
     MembershipResult::decode(results.each().next().unwrap()).unwrap()
@@ -89,7 +89,7 @@ fn r08_a_client_that_may_only_read_has_no_effect() {
 fn r08_only_operators_change_who_is_authorised() {
     let mut world = world();
     let operation = add(NEWCOMER, ClientRole::Write).encode();
-    let request = Request { client: client(0), timestamp: Timestamp(1), operations: vec![operation.into()] };
+    let request = Request { client: client(0), timestamp: Timestamp(1), operations: Blobs::new(&[operation]) };
     let signed = sign_request(request, &domain(&world.genesis), &key(1000));
     assert_eq!(world.batch(vec![signed]).replies[0].outcome, executed(&["what?"]), "for a client it is the service's");
     assert!(!world.executor.clients_changed());

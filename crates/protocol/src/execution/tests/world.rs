@@ -120,8 +120,7 @@ pub fn request(number: u64, timestamp: u64, operations: &[&str]) -> Signed<Reque
 }
 
 pub fn request_of(genesis: &Genesis, number: u64, timestamp: u64, operations: &[&str]) -> Signed<Request> {
-    let operations = operations.iter().map(|operation| Blob::from(operation.as_bytes())).collect();
-    let request = Request { client: client(number), timestamp: Timestamp(timestamp), operations };
+    let request = Request { client: client(number), timestamp: Timestamp(timestamp), operations: Blobs::new(operations) };
     sign_request(request, &domain(genesis), &key(1000 + 2 * number))
 }
 
@@ -232,5 +231,5 @@ pub fn outcomes(executed: &Executed) -> Vec<Outcome> {
 }
 
 pub fn executed(results: &[&str]) -> Outcome {
-    Outcome::Executed(Results::new(results))
+    Outcome::Executed(Blobs::new(results))
 }
