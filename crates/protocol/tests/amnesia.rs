@@ -4,7 +4,7 @@
 
 mod cluster;
 
-use cluster::{Cluster, save};
+use cluster::{Cluster, save, signed};
 use pbft_crypto::Digest;
 use pbft_message::*;
 use pbft_protocol::agreement::*;
@@ -139,6 +139,92 @@ fn r16_a_replica_that_only_restarted_never_halts_and_votes_again() {
         cluster.run_until(5_000, |cluster| cluster.all_served(4));
         assert_eq!(cluster.replica(victim).halted(), None);
     }
+}
+
+/// Replica 2 restarts, and all others show it these votes.
+fn shown(cluster: &mut Cluster, votes: &Votes) {
+    let votes = votes.clone();
+    cluster.crash(2);
+    cluster.lie = Box::new(move |_, _, message| match message {
+        Message::Witness(witness) => vec![Message::Witness(Box::new(Witness { votes: votes.clone(), ..*witness }))],
+        _ => vec![message],
+    });
+    cluster.restart(2);
+    cluster.run(300);
+}
+
+#[test]
+fn r16_what_another_signed_halts_nobody() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "a").unwrap();
+    cluster.run(10);
+    let view_changes = [0, 1, 3].map(|id| signed::view_change(&cluster, 1, vec![], id)).to_vec();
+    let checkpoint = Checkpoint { sequence: SequenceNumber(4), digest: signed::other_digest(), replica: ReplicaId(3) };
+    let all = Votes {
+        pre_prepare: Some(signed::header(&cluster, 0, SequenceNumber(2), signed::other_digest())),
+        prepare: Some(signed::prepare(&cluster, 0, signed::other_digest(), 3)),
+        commit: Some(signed::commit(&cluster, 0, signed::other_digest(), 3)),
+        checkpoint: Some(cluster.signer(3).sign(checkpoint).into_inner()),
+        view_change: Some(signed::view_change(&cluster, 1, vec![], 3)),
+        new_view: Some(signed::new_view(&cluster, 1, view_changes)),
+    };
+    let only = [
+        Votes { pre_prepare: all.pre_prepare.clone(), ..Votes::default() },
+        Votes { prepare: all.prepare.clone(), ..Votes::default() },
+        Votes { commit: all.commit.clone(), ..Votes::default() },
+        Votes { checkpoint: all.checkpoint.clone(), ..Votes::default() },
+        Votes { view_change: all.view_change.clone(), ..Votes::default() },
+        Votes { new_view: all.new_view.clone(), ..Votes::default() },
+        all,
+    ];
+    for votes in only {
+        shown(&mut cluster, &votes);
+        assert_eq!(cluster.replica(2).halted(), None, "{votes:?}");
+        assert_eq!(cluster.replica(2).silence(), None, "the answers count: {votes:?}");
+    }
+}
+
+#[test]
+fn r16_an_own_vote_that_is_settled_halts_nobody() {
+    let mut cluster = Cluster::new(4);
+    for number in 0..5 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    let settled = SequenceNumber(4);
+    cluster.run_until(500, |cluster| cluster.replica(2).low_watermark() == settled);
+    let mut votes = Votes::default();
+    for (_, _, message) in cluster.sent.iter().filter(|(from, _, _)| *from == 2) {
+        match message {
+            Message::Prepare { prepare, .. } if prepare.sequence == settled => votes.note_prepare(prepare),
+            Message::Commit(commit) if commit.sequence == settled => votes.note_commit(commit),
+            Message::Checkpoint(checkpoint) => votes.note_checkpoint(checkpoint),
+            _ => {}
+        }
+    }
+    assert!(votes.prepare.is_some() && votes.commit.is_some() && votes.checkpoint.is_some());
+    shown(&mut cluster, &votes);
+    assert_eq!((cluster.replica(2).low_watermark(), cluster.replica(2).silence()), (settled, None));
+}
+
+#[test]
+fn r16_the_own_checkpoint_that_is_remembered_halts_nobody() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|from, _, message| match message {
+        Message::Checkpoint(_) if from != 2 => vec![],
+        _ => vec![message],
+    });
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.crash(2);
+    cluster.sent.clear();
+    cluster.restart(2);
+    cluster.run(300);
+    let shown = |message: &Message| matches!(message, Message::Witness(witness) if witness.votes.checkpoint.is_some());
+    assert!(cluster.sent.iter().any(|(_, to, message)| *to == 2 && shown(message)));
+    assert_eq!((cluster.replica(2).low_watermark(), cluster.replica(2).silence()), (SequenceNumber(0), None));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cluster;
 
 use cluster::Cluster;
 use pbft_message::*;
+use pbft_protocol::agreement::*;
 
 #[test]
 fn r23_one_lost_message_of_each_kind_costs_one_status_period_and_no_view_change() {
@@ -94,6 +95,24 @@ fn r14_a_replica_that_was_away_beyond_the_log_fetches_the_state() {
     cluster.submit(0, "more").unwrap();
     cluster.run(20);
     assert_eq!(cluster.replica(3).executed(), SequenceNumber(81));
+}
+
+#[test]
+fn r14_a_replica_that_others_can_serve_batches_waits_for_them_and_fetches_no_state() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    for number in 0..10 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.isolate(3, false);
+    // It learns where the others are, and the batches are lost for five status periods.
+    cluster.lie = Box::new(|_, to, message| if to == 3 && message.name() == "committed" { vec![] } else { vec![message] });
+    cluster.run(500);
+    assert_eq!((cluster.replica(3).low_watermark(), cluster.served(3)), (SequenceNumber(12), 0));
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(1_000, |cluster| cluster.served(3) == 10);
+    assert!(cluster.transfers.is_empty());
 }
 
 #[test]
@@ -190,19 +209,55 @@ fn r23_a_batch_larger_than_one_answer_is_served_to_a_replica_that_was_away() {
 }
 
 #[test]
-fn r10_who_is_behind_catches_up_before_it_suspects() {
+fn r19_a_status_with_more_bits_than_the_log_has_numbers_is_refused() {
     let mut cluster = Cluster::new(4);
-    // Replica 3 hears of the others' checkpoint, and of nothing that was ordered.
-    cluster.lie =
-        Box::new(|_, to, message| if to != 3 || matches!(message.name(), "status" | "heartbeat") { vec![message] } else { vec![] });
-    for number in 0..4 {
+    let mut take = |prepared: Vec<u8>, committed: Vec<u8>| {
+        let status = Status { prepared, committed, ..cluster.replica(2).status() };
+        cluster.with_replica(1, |replica, now| replica.handle_message(now, ReplicaId(2), VerifiedMessage::Status(status))).unwrap()
+    };
+    // Sixteen numbers are two bytes.
+    assert_eq!(take(vec![0; 2], vec![0; 2]), Ok(()));
+    assert_eq!(take(vec![], vec![0]), Ok(()));
+    assert_eq!(take(vec![0; 3], vec![]), Err(Rejection::OutsideWatermarks));
+    assert_eq!(take(vec![], vec![0; 3]), Err(Rejection::OutsideWatermarks));
+}
+
+#[test]
+fn r12_a_body_is_asked_for_again_when_the_question_was_lost() {
+    let mut cluster = Cluster::new(4);
+    // Replica 1, the next primary, never gets the proposal.
+    cluster.lie = Box::new(|_, to, message| match &message {
+        Message::PrePrepare { .. } | Message::Committed { .. } if to == 1 => vec![],
+        Message::Commit(_) => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(0, "prepared").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    let mut lost = 0;
+    cluster.lie = Box::new(move |_, _, message| {
+        if lost < 3 && matches!(message, Message::FetchBody { .. }) {
+            lost += 1;
+            return vec![];
+        }
+        vec![message]
+    });
+    cluster.run_until(3_000, |cluster| cluster.all_served(1));
+    assert!([1, 2, 3].iter().all(|id| cluster.replica(*id).view() == View(1)), "{}", cluster.describe());
+}
+
+#[test]
+fn r09_the_checkpoint_at_the_high_watermark_counts() {
+    let mut cluster = Cluster::new(4);
+    // No checkpoint before it becomes stable.
+    cluster.lie = Box::new(|_, _, message| match &message {
+        Message::Checkpoint(checkpoint) if checkpoint.sequence < SequenceNumber(16) => vec![],
+        _ => vec![message],
+    });
+    for number in 0..20 {
         cluster.submit(0, &format!("{number}")).unwrap();
         cluster.run(10);
     }
-    cluster.run(100);
-    cluster.submit(3, "b").unwrap();
-    cluster.run(800);
-    assert_eq!((cluster.served(1), cluster.replica(3).progress().suspicion), (5, None), "{}", cluster.describe());
-    cluster.run(400);
-    assert!(cluster.replica(3).progress().suspicion.is_some(), "once a view only");
+    assert!(cluster.all_served(20), "{}", cluster.describe());
+    assert!((0..4).all(|id| cluster.replica(id).low_watermark() == SequenceNumber(20)), "{}", cluster.describe());
 }

@@ -4,7 +4,7 @@
 
 mod cluster;
 
-use cluster::{Cluster, MS};
+use cluster::{Cluster, MS, signed};
 use pbft_message::*;
 use pbft_protocol::agreement::*;
 
@@ -130,6 +130,7 @@ fn r09_an_idle_cluster_fills_the_log_to_the_next_checkpoint_once() {
     }
     cluster.run(10_000);
     assert_eq!(cluster.replica(0).executed(), SequenceNumber(4), "idle progress goes no further than one checkpoint");
+    assert!(cluster.transfers.is_empty(), "nobody is behind");
 }
 
 #[test]
@@ -400,4 +401,35 @@ fn r15_nothing_that_rests_on_a_vote_leaves_before_the_vote_is_durable() {
     let Ok((after, _)) = rest.persist(&mut written);
     assert_eq!(written.0, ["body", "pre-prepare", "prepare"]);
     assert!(after.iter().any(is_vote));
+}
+
+#[test]
+fn r19_waiting_requests_are_bounded_in_number_and_in_bytes_each_alone() {
+    let bounds = [Limits { pending_requests: 2, ..Limits::default() }, Limits { pending_bytes: 1_000, ..Limits::default() }];
+    for limits in bounds {
+        let mut cluster = Cluster::with_limits(4, Parameters::default(), limits);
+        cluster.isolate(1, true);
+        let text = "x".repeat(300);
+        cluster.submit(1, &text).unwrap();
+        cluster.submit(1, &text).unwrap();
+        assert!(matches!(cluster.submit(1, &text), Err(RequestRefusal::Busy { .. })));
+        let waiting: usize = cluster.asked.iter().take(2).map(|request| request.size()).sum();
+        assert_eq!((cluster.replica(1).held().requests, cluster.replica(1).progress().request_bytes), (2, waiting));
+    }
+}
+
+#[test]
+fn r04_a_proposal_that_is_repeated_is_a_duplicate_and_another_one_a_conflict() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "a").unwrap();
+    cluster.run(10);
+    let is_proposal = |message: &Message| matches!(message, Message::PrePrepare { .. });
+    let (_, _, repeated) = cluster.sent.iter().find(|(_, to, message)| *to == 1 && is_proposal(message)).unwrap().clone();
+    cluster.inject(0, 1, repeated);
+    cluster.run(5);
+    assert_eq!(cluster.rejections, [(1, Rejection::Duplicate)]);
+    let (_, other) = signed::proposal(&mut cluster, 0, "another");
+    cluster.inject(0, 1, other);
+    cluster.run(5);
+    assert_eq!(cluster.rejections[1], (1, Rejection::ConflictingPrePrepare));
 }

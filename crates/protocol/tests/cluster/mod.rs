@@ -243,6 +243,11 @@ impl Cluster {
         (0..self.nodes.len()).filter(|id| self.nodes[*id].replica.is_some()).map(|id| u32::try_from(id).unwrap()).collect()
     }
 
+    /// The views of those that are up.
+    pub fn views(&self) -> Vec<u64> {
+        self.alive().into_iter().map(|id| self.replica(id).view().0).collect()
+    }
+
     /// Hands something to a replica and carries out what it wants.
     pub fn with_replica<R>(&mut self, id: u32, act: impl FnOnce(&mut Replica, Now) -> R) -> Option<R> {
         let now = self.clock(self.nodes[id as usize].wall_offset);

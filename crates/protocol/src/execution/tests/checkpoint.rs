@@ -125,9 +125,12 @@ fn r09_a_state_that_differs_from_its_certificate_is_not_served() {
     let (mut world, mut other) = (World::new(), World::new());
     other.run(&["append a x"]);
     let certificate = other.reach_stable();
-    world.reach_checkpoint();
+    let own = world.reach_checkpoint();
     world.executor.stable(certificate.clone());
     assert_eq!(world.executor.servable(), []);
+    let (frozen, known) = world.executor.diverged(certificate.sequence).unwrap();
+    assert_eq!((frozen.state.digest(), &known), (own, &*certificate));
+    assert!(other.executor.diverged(certificate.sequence).is_none());
     let gone = StateReply::Gone { sequence: certificate.sequence, newest: SequenceNumber::GENESIS };
     assert_eq!(world.executor.serve(&FetchState::Outline { sequence: certificate.sequence }), gone);
 }
