@@ -6,6 +6,11 @@ use pbft_node::{
     ExitCode, Home, LogFormat, healthcheck, rejoin, repair, run_named_service, runtime, start_logging, stop_on_signals,
 };
 use std::io::Write;
+use tikv_jemallocator::Jemalloc;
+
+// Faster than that of glibc, and holds less (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
