@@ -204,7 +204,11 @@ fn r16_an_own_vote_that_is_settled_halts_nobody() {
     }
     assert!(votes.prepare.is_some() && votes.commit.is_some() && votes.checkpoint.is_some());
     shown(&mut cluster, &votes);
+    // And once more, now that the checkpoint is certified here again.
+    cluster.inject(1, 2, Message::Witness(Box::new(Witness { asked: 0, votes })));
+    cluster.run(5);
     assert_eq!((cluster.replica(2).low_watermark(), cluster.replica(2).silence()), (settled, None));
+    assert_eq!(cluster.rejections.last(), Some(&(2, Rejection::Stale)), "it was heard, as an answer to an earlier start");
 }
 
 #[test]

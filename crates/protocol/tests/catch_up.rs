@@ -223,30 +223,6 @@ fn r19_a_status_with_more_bits_than_the_log_has_numbers_is_refused() {
 }
 
 #[test]
-fn r12_a_body_is_asked_for_again_when_the_question_was_lost() {
-    let mut cluster = Cluster::new(4);
-    // Replica 1, the next primary, never gets the proposal.
-    cluster.lie = Box::new(|_, to, message| match &message {
-        Message::PrePrepare { .. } | Message::Committed { .. } if to == 1 => vec![],
-        Message::Commit(_) => vec![],
-        _ => vec![message],
-    });
-    cluster.submit(0, "prepared").unwrap();
-    cluster.run(20);
-    cluster.crash(0);
-    let mut lost = 0;
-    cluster.lie = Box::new(move |_, _, message| {
-        if lost < 3 && matches!(message, Message::FetchBody { .. }) {
-            lost += 1;
-            return vec![];
-        }
-        vec![message]
-    });
-    cluster.run_until(3_000, |cluster| cluster.all_served(1));
-    assert!([1, 2, 3].iter().all(|id| cluster.replica(*id).view() == View(1)), "{}", cluster.describe());
-}
-
-#[test]
 fn r09_the_checkpoint_at_the_high_watermark_counts() {
     let mut cluster = Cluster::new(4);
     // No checkpoint before it becomes stable.

@@ -232,10 +232,9 @@ fn r23_who_was_away_is_told_of_null_requests_too() {
     assert!(cluster.transfers.is_empty());
 }
 
-#[test]
-fn r12_a_new_primary_without_a_prepared_body_fetches_it_first() {
+/// What replica 0 proposed is prepared, and it is dead. Replica 1, the next primary, never got the proposal.
+fn prepared_without_its_body() -> Cluster {
     let mut cluster = Cluster::new(4);
-    // Replica 1, the next primary, never gets the proposal.
     cluster.lie = Box::new(|_, to, message| match &message {
         Message::PrePrepare { .. } | Message::Committed { .. } if to == 1 => vec![],
         Message::Commit(_) => vec![],
@@ -245,8 +244,29 @@ fn r12_a_new_primary_without_a_prepared_body_fetches_it_first() {
     cluster.run(20);
     cluster.crash(0);
     cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster
+}
+
+#[test]
+fn r12_a_new_primary_without_a_prepared_body_fetches_it_first() {
+    let mut cluster = prepared_without_its_body();
     cluster.run_until(3_000, |cluster| cluster.all_served(1));
     assert!(cluster.sent.iter().any(|(from, _, message)| *from == 1 && matches!(message, Message::FetchBody { .. })));
+}
+
+#[test]
+fn r12_a_body_is_asked_for_again_when_the_question_was_lost() {
+    let mut cluster = prepared_without_its_body();
+    let mut lost = 0;
+    cluster.lie = Box::new(move |_, _, message| {
+        if lost < 3 && matches!(message, Message::FetchBody { .. }) {
+            lost += 1;
+            return vec![];
+        }
+        vec![message]
+    });
+    cluster.run_until(3_000, |cluster| cluster.all_served(1));
+    assert_eq!(cluster.views(), [1, 1, 1], "{}", cluster.describe());
 }
 
 #[test]
