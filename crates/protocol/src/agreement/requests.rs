@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use super::delays::{Aside, RequestDelays};
 use crate::execution::{Admission, RequestWindow};
 use pbft_crypto::Digest;
