@@ -443,3 +443,86 @@ fn r16_no_repair_heals_a_journal_that_was_rolled_back() {
         cluster.replica(3).silence()
     );
 }
+
+/// Everything before it is settled, so that nothing else is missing.
+#[test]
+fn r16_the_checkpoint_alone_that_a_disk_lost_halts() {
+    let mut cluster = Cluster::new(4);
+    // It counts nowhere yet: of its votes it is the last one.
+    cluster.lie = Box::new(|from, _, message| match message {
+        Message::Checkpoint(_) if from != 2 => vec![],
+        _ => vec![message],
+    });
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.crash(2);
+    let journal = &mut cluster.nodes[2].journal;
+    let lost = journal.iter().rposition(|record| matches!(record, Record::Checkpoint(_))).unwrap();
+    assert!(!journal[lost..].iter().any(|record| matches!(record, Record::Prepare(_) | Record::Commit(_))));
+    journal.truncate(lost);
+    // Execution is replayed only as far as the batches are there.
+    cluster.nodes[2].executor.stalled = true;
+    cluster.restart(2);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+}
+
+#[test]
+fn r16_a_replica_that_was_rolled_back_stays_halted_and_its_next_journal_says_so() {
+    let mut cluster = rolled_back(|_| 0);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+    cluster.run(20);
+    cluster.isolate(2, true);
+    cluster.crash(2);
+    cluster.restart(2);
+    assert!(is_rolled_back(&cluster, 2), "before anybody has told it again");
+    cluster.with_replica(2, |replica, now| save(replica, now, SequenceNumber(0)));
+    cluster.run(20);
+    cluster.crash(2);
+    cluster.restart(2);
+    assert!(is_rolled_back(&cluster, 2));
+}
+
+#[test]
+fn r16_a_replica_comes_back_once_whoever_else_answers() {
+    let mut cluster = Cluster::new(7);
+    cluster.crash(6);
+    cluster.restart(6);
+    cluster.run(2_000);
+    assert_eq!(cluster.told(6, |event| *event == Event::Recovered), 1);
+}
+
+/// Replica 3 has installed the certified state, which is not durable yet.
+fn repairing() -> Cluster {
+    let mut cluster = diverged();
+    cluster.crash(3);
+    cluster.nodes[3].journal.push(Record::Repair);
+    cluster.restart(3);
+    cluster.run_until(2_000, |cluster| cluster.replica(3).executed() == SequenceNumber(4));
+    cluster
+}
+
+#[test]
+fn r09_a_repaired_replica_votes_for_what_was_proposed_meanwhile() {
+    let mut cluster = repairing();
+    cluster.crash(2);
+    cluster.submit(0, "needs its vote").unwrap();
+    cluster.run(50);
+    assert_eq!(cluster.served(0), 4);
+    cluster.with_replica(3, |replica, now| save(replica, now, SequenceNumber(4)));
+    cluster.run_until(10, |cluster| cluster.served(0) == 5 && cluster.served(3) == 5);
+}
+
+#[test]
+fn r09_a_repaired_replica_signs_the_checkpoint_that_it_came_to_meanwhile() {
+    let mut cluster = repairing();
+    cluster.lie = Box::new(|from, _, message| if from == 1 && message.name() == "checkpoint" { vec![] } else { vec![message] });
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    assert_eq!((cluster.served(3), cluster.replica(0).low_watermark()), (8, SequenceNumber(4)));
+    cluster.with_replica(3, |replica, now| save(replica, now, SequenceNumber(4)));
+    cluster.run_until(10, |cluster| cluster.replica(0).low_watermark() == SequenceNumber(8));
+}

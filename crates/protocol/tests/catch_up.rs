@@ -237,3 +237,44 @@ fn r09_the_checkpoint_at_the_high_watermark_counts() {
     assert!(cluster.all_served(20), "{}", cluster.describe());
     assert!((0..4).all(|id| cluster.replica(id).low_watermark() == SequenceNumber(20)), "{}", cluster.describe());
 }
+
+#[test]
+fn r14_what_a_fetched_state_contains_is_awaited_no_longer() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].executor.stalled = true;
+    cluster.isolate(3, true);
+    let old = cluster.request(1, "old");
+    for id in 0..4 {
+        cluster.with_replica(id, |replica, now| replica.handle_request(now, old.clone())).unwrap().unwrap();
+    }
+    for number in 0..80 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(4);
+    }
+    cluster.isolate(3, false);
+    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    assert!(cluster.replica(3).progress().watched_since.is_some());
+    let target = cluster.transfers[0].1.clone();
+    cluster.nodes[3].executor.stalled = false;
+    cluster.transfer(3, &target);
+    assert_eq!(cluster.replica(3).progress().watched_since, None);
+}
+
+#[test]
+fn r14_a_transfer_that_failed_is_tried_again() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    for number in 0..80 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.nodes[3].executor.stalled = true;
+    cluster.isolate(3, false);
+    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    cluster.with_replica(3, |replica, now| replica.handle_transfer_failed(now));
+    let progress = cluster.replica(3).progress();
+    assert_eq!((progress.transferring, progress.committed), (None, SequenceNumber(0)), "what it had hoped for is missing again");
+    cluster.nodes[3].executor.stalled = false;
+    cluster.run_until(3_000, |cluster| cluster.replica(3).executed() == SequenceNumber(80));
+    assert_eq!(cluster.transfers.len(), 2);
+}

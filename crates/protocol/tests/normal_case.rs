@@ -5,6 +5,7 @@
 mod cluster;
 
 use cluster::{Cluster, MS, signed};
+use pbft_crypto::Digest;
 use pbft_message::*;
 use pbft_protocol::agreement::*;
 
@@ -432,4 +433,77 @@ fn r04_a_proposal_that_is_repeated_is_a_duplicate_and_another_one_a_conflict() {
     cluster.inject(0, 1, other);
     cluster.run(5);
     assert_eq!(cluster.rejections[1], (1, Rejection::ConflictingPrePrepare));
+}
+
+#[test]
+fn r06_the_own_commit_may_be_the_last_of_a_quorum() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    // Replica 1 is the last to be prepared: the commits of the others are there before.
+    cluster.delay = Box::new(|from, to, message| match message {
+        Message::Prepare { .. } if (from, to) == (2, 1) => MS * 10,
+        _ => MS,
+    });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(15);
+    assert_eq!([0, 1, 2].map(|id| cluster.served(id)), [1, 1, 1]);
+}
+
+#[test]
+fn r06_a_commit_of_a_later_view_takes_the_place_of_an_earlier_one_and_never_the_reverse() {
+    let mut cluster = Cluster::new(4);
+    let [early, other] = ["early", "other"].map(|text| Digest::of(text, &[]));
+    let commit = |cluster: &Cluster, view, digest| Message::Commit(signed::commit(cluster, view, digest, 1));
+    let mut answer = |view, digest| {
+        cluster.rejections.clear();
+        let message = commit(&cluster, view, digest);
+        cluster.inject(1, 3, message);
+        cluster.run(2);
+        cluster.rejections.first().map(|(_, rejection)| *rejection)
+    };
+    assert_eq!(answer(1, early), None);
+    assert_eq!(answer(1, early), Some(Rejection::Duplicate));
+    assert_eq!(answer(2, other), None);
+    assert_eq!(answer(1, early), Some(Rejection::Duplicate));
+    assert_eq!(answer(2, early), Some(Rejection::ConflictingVote));
+    // The commit that counts is the later one.
+    for replica in [0, 2] {
+        let message = Message::Commit(signed::commit(&cluster, 2, other, replica));
+        cluster.inject(replica, 3, message);
+    }
+    cluster.run(5);
+    let committed = |record: &Record| matches!(record, Record::Committed(certificate) if certificate.digest == other);
+    assert!(cluster.nodes[3].journal.iter().any(committed));
+}
+
+#[test]
+fn r07_a_proposal_that_comes_after_its_commits_is_executed_at_once() {
+    let mut cluster = Cluster::new(4);
+    cluster.delay = Box::new(|_, to, message| match message {
+        Message::PrePrepare { .. } if to == 3 => MS * 30,
+        _ => MS,
+    });
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Body(_)) { vec![] } else { vec![message] });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(29);
+    assert_eq!((cluster.served(0), cluster.served(3)), (1, 0));
+    cluster.run(2);
+    assert_eq!(cluster.served(3), 1);
+}
+
+#[test]
+fn r06_a_proposal_of_something_else_than_is_committed_raises_an_alarm_and_gets_no_vote() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, to, message| match &message {
+        Message::PrePrepare { .. } | Message::Body(_) if to == 3 => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(10);
+    let (_, other) = signed::proposal(&mut cluster, 0, "other");
+    cluster.inject(0, 3, other);
+    cluster.run(10);
+    let alarm = Event::Alarm(Alarm::ProposalContradictsCommitted(SequenceNumber(1)));
+    assert!(cluster.told(3, |event| *event == alarm) > 0);
+    assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 3 && matches!(message, Message::Prepare { .. })));
 }

@@ -294,3 +294,33 @@ fn r09_a_journal_that_began_anew_at_a_snapshot_restores_the_same_replica() {
     cluster.run(50);
     assert_eq!(cluster.served(2), 8);
 }
+
+#[test]
+fn r15_commits_that_reached_nobody_are_sent_again_after_a_restart() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Commit(_)) { vec![] } else { vec![message] });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(20);
+    for id in 1..4 {
+        cluster.crash(id);
+        cluster.restart(id);
+    }
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(450, |cluster| cluster.all_served(1));
+    assert_eq!(cluster.views(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn r09_a_journal_that_cannot_begin_anew_raises_one_alarm() {
+    let mut cluster = Cluster::new(4);
+    for _ in 0..8 {
+        order_four(&mut cluster);
+    }
+    let alarms = |cluster: &Cluster| cluster.told(3, |event| matches!(event, Event::Alarm(Alarm::NoBase(_))));
+    let mut begin = |sequence| {
+        cluster.with_replica(3, |replica, now| replica.handle_snapshot_started(now, SequenceNumber(sequence)));
+        alarms(&cluster)
+    };
+    // Nobody can replay from a snapshot that old; a good one in between begins the count anew.
+    assert_eq!([4, 4, 32, 4, 4, 4, 4].map(&mut begin), [0, 0, 0, 0, 0, 1, 1]);
+}

@@ -4,7 +4,7 @@
 
 mod cluster;
 
-use cluster::Cluster;
+use cluster::{Cluster, signed};
 use pbft_message::*;
 
 #[test]
@@ -130,4 +130,72 @@ fn r10_a_primary_that_nobody_answers_suspects_not_itself() {
     cluster.run(2_000);
     assert_eq!((cluster.served(0), cluster.replica(0).progress().suspicion), (0, None));
     assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 0 && matches!(message, Message::Suspect { .. })));
+}
+
+#[test]
+fn r10_the_timeout_doubles_with_each_view_and_halves_with_each_quiet_checkpoint() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::NewView(_)) { vec![] } else { vec![message] });
+    cluster.crash(0);
+    let timeout = |cluster: &Cluster| cluster.replica(1).progress().timeout.as_millis();
+    let mut timeouts = vec![timeout(&cluster)];
+    for view in 1..=6 {
+        cluster.run_until(10_000, |cluster| cluster.replica(1).view() == View(view));
+        timeouts.push(timeout(&cluster));
+    }
+    assert_eq!(timeouts, [500, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.submit_to_all("a");
+    cluster.run_until(10_000, |cluster| cluster.all_served(1));
+    let attempts = cluster.replica(1).view_change_count();
+    let mut timeouts = vec![timeout(&cluster)];
+    for checkpoint in 1..8 {
+        cluster.submit_to_all("b");
+        cluster.run_until(5_000, |cluster| cluster.replica(1).low_watermark() == SequenceNumber(4 * checkpoint));
+        timeouts.push(timeout(&cluster));
+    }
+    assert_eq!(cluster.replica(1).view_change_count(), attempts);
+    // The first checkpoint is not of a quiet view. However long it took, the second one halves the time-out.
+    assert_eq!(timeouts, [4_000, 4_000, 2_000, 1_000, 500, 500, 500, 500]);
+}
+
+#[test]
+fn r10_a_suspicion_is_repeated_while_it_lasts_and_withdrawn_when_it_ends() {
+    let mut cluster = Cluster::new(4);
+    cluster.cut.insert((0, 3));
+    let suspicions = |cluster: &Cluster| {
+        cluster.sent.iter().filter(|(from, to, message)| (*from, *to, message.name()) == (3, 1, "suspect")).count()
+    };
+    cluster.run_until(1_000, |cluster| suspicions(cluster) == 1);
+    cluster.run_until(300, |cluster| suspicions(cluster) == 2);
+    cluster.run_until(300, |cluster| suspicions(cluster) == 3);
+    assert!(cluster.replica(3).progress().suspicion.is_some());
+    cluster.cut.clear();
+    cluster.run(500);
+    assert_eq!((suspicions(&cluster), cluster.replica(3).progress().suspicion), (3, None));
+    assert_eq!(cluster.views(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn r10_of_those_that_want_higher_views_the_weak_quorums_lowest_is_joined() {
+    let mut cluster = Cluster::new(7);
+    cluster.isolate(6, true);
+    for (from, view) in [(1, 9), (2, 3), (3, 5)] {
+        let change = signed::view_change(&cluster, view, vec![], from);
+        cluster.inject(from, 6, Message::ViewChange(change));
+        cluster.run(2);
+    }
+    assert_eq!(cluster.replica(6).view(), View(3), "three of seven, so one of them is correct");
+}
+
+#[test]
+fn r10_a_primary_that_was_never_heard_is_left_too() {
+    let mut cluster = Cluster::new(4);
+    for id in 0..4 {
+        cluster.crash(id);
+    }
+    for id in 1..4 {
+        cluster.restart(id);
+    }
+    cluster.run_until(3_000, |cluster| cluster.views() == [1, 1, 1] && cluster.replica(1).is_active());
 }

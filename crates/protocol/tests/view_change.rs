@@ -162,7 +162,7 @@ fn r10_after_a_total_partition_heals_the_views_meet() {
 }
 
 #[test]
-fn r10_the_timeout_is_capped_and_halves_again() {
+fn r10_the_timeout_is_capped() {
     let mut cluster = Cluster::new(4);
     // No new-view ever arrives: every attempt fails.
     cluster.lie = Box::new(|_, _, message| if matches!(message, Message::NewView(_)) { vec![] } else { vec![message] });
@@ -523,4 +523,68 @@ fn r10_a_primary_that_is_to_stop_hands_over_without_any_timer() {
         cluster.run_until(1_000, |cluster| cluster.alive().iter().all(|id| cluster.served(*id) == 2));
         assert!(cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(1)), "n = {n}: one view change is enough");
     }
+}
+
+/// Without requests, so that nothing else is late.
+#[test]
+fn r10_a_view_that_never_commits_what_it_began_with_is_left() {
+    let mut cluster = Cluster::new(4);
+    leave_a_gap(&mut cluster);
+    cluster.run_until(3_000, |cluster| cluster.all_served(1));
+    let first = cluster.views()[0];
+    cluster.lie = Box::new(move |_, _, message| match &message {
+        Message::Commit(commit) if commit.view == View(first + 1) => vec![],
+        _ => vec![message],
+    });
+    let primary = u32::try_from(first % 4).unwrap();
+    cluster.hand_over(primary);
+    cluster.run_until(500, |cluster| cluster.alive().iter().all(|id| cluster.replica(*id).view() == View(first + 1)));
+    assert_eq!(cluster.views(), [first + 1; 3]);
+}
+
+#[test]
+fn r09_a_new_primary_without_work_fills_the_log_to_the_next_checkpoint() {
+    let mut cluster = Cluster::new(4);
+    cluster.submit(0, "a").unwrap();
+    cluster.run(20);
+    cluster.crash(0);
+    cluster.run_until(3_000, |cluster| cluster.views() == [1, 1, 1] && cluster.replica(1).is_active());
+    cluster.run(700);
+    assert!((1..4).all(|id| cluster.replica(id).low_watermark() == SequenceNumber(4)), "{}", cluster.describe());
+}
+
+#[test]
+fn r13_a_view_that_begins_with_what_was_committed_is_not_left() {
+    let mut cluster = Cluster::new(4);
+    cluster.config.timing.idle_checkpoint = std::time::Duration::from_secs(60);
+    for id in 0..4 {
+        cluster.crash(id);
+    }
+    for id in 0..4 {
+        cluster.restart(id);
+    }
+    cluster.run(1_000);
+    cluster.submit_to_all("a");
+    cluster.run_until(2_000, |cluster| cluster.all_served(1));
+    let view = cluster.views()[1];
+    cluster.hand_over(u32::try_from(view % 4).unwrap());
+    cluster.run(4_000);
+    assert_eq!(cluster.views(), [view + 1; 4], "{}", cluster.describe());
+    assert!(cluster.events.iter().all(|(_, event)| !matches!(event, Event::Alarm(_))));
+}
+
+/// Before anybody reminds it.
+#[test]
+fn r10_a_new_primary_is_sent_what_waits_as_soon_as_its_view_is_entered() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|_, to, message| match &message {
+        Message::Request(_) if to < 2 => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(3, "a").unwrap();
+    cluster.crash(0);
+    cluster.run_until(3_000, |cluster| cluster.replica(1).view() == View(1));
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(500, |cluster| cluster.replica(3).is_active());
+    cluster.run_until(20, |cluster| cluster.all_served(1));
 }

@@ -104,7 +104,7 @@ impl Replica {
             Checked::ViewChange(change) => {
                 self.view = change.view;
                 self.active = false;
-                self.view_changes.attempts = self.view_changes.attempts.saturating_add(1);
+                self.count_attempt();
                 self.view_changes.received.insert(self.id(), change.clone());
                 self.view_changes.own = Some(change);
             }

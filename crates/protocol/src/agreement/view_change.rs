@@ -25,7 +25,7 @@ pub(super) struct ViewChanges {
     pub next_sequence: SequenceNumber,
     /// As primary: the last proposed time, in microseconds since 1970.
     pub last_time: u64,
-    /// View changes since the last stable checkpoint: the time-out doubles with each (R10).
+    /// View changes that no stable checkpoint has made up for: the time-out doubles with each (R10).
     pub attempts: u32,
     /// Whether the view changed since the last stable checkpoint.
     pub changed_since_stable: bool,
@@ -100,9 +100,16 @@ impl ViewChanges {
 impl Replica {
     /// How long this view's primary may take: doubled with each failed attempt, capped (R10).
     pub(super) fn timeout(&self) -> Duration {
-        let doublings = self.view_changes.attempts.saturating_sub(1).min(16);
+        let doublings = self.view_changes.attempts.saturating_sub(1);
         let timeout = self.config.timing.base_timeout.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX));
         timeout.min(self.config.timing.max_timeout)
+    }
+
+    /// An attempt failed. Once the time-out is the longest there is nothing to count: the next quiet checkpoint halves it.
+    pub(super) fn count_attempt(&mut self) {
+        if self.timeout() < self.config.timing.max_timeout {
+            self.view_changes.attempts = self.view_changes.attempts.saturating_add(1);
+        }
     }
 
     /// Spreads what is sent again and again by different replicas, without randomness.
@@ -167,11 +174,11 @@ impl Replica {
         }
         self.view = target;
         self.active = false;
+        self.count_attempt();
         let changes = &mut self.view_changes;
         changes.suspicion = None;
         changes.built = None;
         changes.outstanding.clear();
-        changes.attempts = changes.attempts.saturating_add(1);
         changes.changed_since_stable = true;
         changes.count = changes.count.saturating_add(1);
         for timer in

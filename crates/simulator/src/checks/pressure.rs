@@ -5,6 +5,9 @@ use super::invariant::Invariant;
 use pbft_message::View;
 use std::collections::BTreeMap;
 
+/// With so many the time-out is the longest, 4 s, and more are not made up for.
+const MOST_ATTEMPTS: u32 = 4;
+
 /// What correct replicas did for a change of view since the run began.
 #[derive(Clone, Debug, Default)]
 pub struct Pressure {
@@ -59,7 +62,7 @@ impl Checker {
     pub(super) fn left(&mut self, id: u32, view: View) {
         self.pressure.presses += 1;
         let (attempts, changed) = self.pressure.attempts.entry(id).or_default();
-        *attempts += 1;
+        *attempts = (*attempts + 1).min(MOST_ATTEMPTS);
         *changed = true;
         let highest = self.pressure.highest;
         self.expect(view <= highest.next(), Invariant::NoViewIsSkipped, || {

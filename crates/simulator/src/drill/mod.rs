@@ -199,7 +199,7 @@ impl World {
         let timeout = |process: &u32| {
             // A replica that was down counts what its journal tells it; then only the bounds are known.
             let exact = self.processes[*process as usize].incarnation == 1;
-            let doublings = self.checker.attempts(*process).saturating_sub(1).min(16);
+            let doublings = self.checker.attempts(*process).saturating_sub(1);
             let timeout = (timing.base_timeout * (1 << doublings)).min(timing.max_timeout);
             if exact { (timeout, timeout) } else { (timing.base_timeout, timing.max_timeout) }
         };
