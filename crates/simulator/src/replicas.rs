@@ -256,10 +256,8 @@ impl World {
             }
             Action::Tell(event) => {
                 self.trace.say(self.now, || format!("      {process} tells {event:?}"));
-                if let (true, Event::Alarm(alarm)) = (correct, event)
-                    && is_about_itself(alarm)
-                {
-                    self.checker.alarm(id.0, alarm);
+                if let (true, Event::Alarm(alarm), Some(running)) = (correct, event, &self.processes[process as usize].running) {
+                    self.checker.alarm(id.0, running.replica.view(), alarm);
                 }
             }
             Action::Execute(_) | Action::Stable(_) | Action::TransferState(_) | Action::Answer(..) => {}
@@ -546,15 +544,5 @@ fn describe(told: &FromExecutor) -> String {
         FromExecutor::TransferStalled => "nobody who serves the state".to_owned(),
         FromExecutor::SnapshotStarted(sequence) => format!("begun a snapshot of {sequence}"),
         FromExecutor::Snapshot(sequence) => format!("a snapshot of {sequence}"),
-    }
-}
-
-/// What a liar does, or the faults of others, may be told; that a replica itself is at its end may not happen.
-const fn is_about_itself(alarm: Alarm) -> bool {
-    match alarm {
-        Alarm::Diverged(_) | Alarm::ReplayDiffers(_) | Alarm::TooManyFaults(_) | Alarm::RolledBack(_) => true,
-        Alarm::TwoCheckpoints(..) | Alarm::ProposalContradictsCommitted(_) | Alarm::NoStableCheckpoint(_) | Alarm::NoBase(_) => {
-            false
-        }
     }
 }

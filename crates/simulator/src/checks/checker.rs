@@ -305,7 +305,7 @@ impl Checker {
             });
         }
         if let Some(alarm) = replica.halted() {
-            self.alarm(id, alarm);
+            self.alarm(id, view, alarm);
         }
     }
 

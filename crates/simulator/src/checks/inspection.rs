@@ -2,6 +2,7 @@
 
 use super::checker::Checker;
 use super::invariant::Invariant;
+use pbft_message::View;
 use pbft_protocol::agreement::{Alarm, Replica};
 
 impl Checker {
@@ -24,9 +25,16 @@ impl Checker {
         }
     }
 
-    /// A correct replica is alarmed.
-    pub fn alarm(&mut self, id: u32, alarm: Alarm) {
-        self.fail(Invariant::NoAlarm, || format!("replica {id}: {alarm}"));
+    /// A correct replica is alarmed in this view. What a liar does, or the faults of others, may be told; that a
+    /// replica itself is at its end, or what a correct one is to have done, may not.
+    pub fn alarm(&mut self, id: u32, view: View, alarm: Alarm) {
+        let is_true = match alarm {
+            Alarm::Diverged(_) | Alarm::ReplayDiffers(_) | Alarm::TooManyFaults(_) | Alarm::RolledBack(_) => false,
+            Alarm::ProposalContradictsCommitted(_) => !self.is_correct(self.genesis.primary(view).0),
+            Alarm::TwoCheckpoints(_, signer) => !self.is_correct(signer.0),
+            Alarm::NoStableCheckpoint(_) | Alarm::NoBase(_) => true,
+        };
+        self.expect(is_true, Invariant::NoAlarm, || format!("replica {id}: {alarm}"));
     }
 
     /// A correct replica says that another sent it false state.
