@@ -33,6 +33,7 @@ pub enum Strategy {
     CheckpointLiar,
     CertificateForger,
     FalseWitness,
+    BadSigner,
     StatusLiar,
     Flooder,
     WrongReplier,
@@ -52,7 +53,7 @@ fn names() -> String {
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Equivocate,
         Self::DoubleVote,
         Self::Mute,
@@ -79,6 +80,7 @@ impl Strategy {
         Self::CheckpointLiar,
         Self::CertificateForger,
         Self::FalseWitness,
+        Self::BadSigner,
         Self::StatusLiar,
         Self::Flooder,
         Self::WrongReplier,
@@ -116,6 +118,7 @@ impl Strategy {
             Self::CheckpointLiar => "checkpoint-liar",
             Self::CertificateForger => "certificate-forger",
             Self::FalseWitness => "false-witness",
+            Self::BadSigner => "bad-signer",
             Self::StatusLiar => "status-liar",
             Self::Flooder => "flooder",
             Self::WrongReplier => "wrong-replier",
@@ -154,6 +157,7 @@ impl Strategy {
             Self::CheckpointLiar => "signs false states, also of numbers far ahead",
             Self::CertificateForger => "sends certificates of commits and checkpoints that prove nothing",
             Self::FalseWitness => "accuses correct replicas falsely, and shows them votes that they never cast",
+            Self::BadSigner => "sends half of its votes, proposals and view changes with a signature that is none",
             Self::StatusLiar => "lies about where it stands, suspects everyone, and gives signs of life in the primary's place",
             Self::Flooder => "asks without end: for all that it might have missed, and for one body hundreds of times",
             Self::WrongReplier => "gives clients false answers",
@@ -192,6 +196,7 @@ impl Strategy {
             Self::CheckpointLiar => checkpoint_liar::outbound(context),
             Self::CertificateForger => certificate_forger::outbound(context),
             Self::FalseWitness => false_witness::outbound(context),
+            Self::BadSigner => bad_signer::outbound(context),
             Self::StatusLiar => status_liar::outbound(context),
             Self::Flooder => flooder::outbound(context),
             Self::WrongReplier => wrong_replier::outbound(),

@@ -357,4 +357,57 @@ mod tests {
         window.parameters.log_window = 127;
         assert!(matches!(window.check(), Err(GenesisError::Parameter { name: "log_window", .. })));
     }
+
+    #[test]
+    fn every_parameter_has_its_bounds() {
+        let broken = |change: fn(&mut Genesis)| {
+            let mut genesis = genesis(4);
+            change(&mut genesis);
+            match genesis.check() {
+                Ok(()) => "",
+                Err(GenesisError::Parameter { name, .. }) => name,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        let cases: [(fn(&mut Genesis), &str); 19] = [
+            (|genesis| genesis.parameters.checkpoint_interval = 0, "checkpoint_interval"),
+            (|genesis| genesis.parameters.log_window = 128, ""),
+            (|genesis| genesis.parameters.log_window = 16_384, ""),
+            (|genesis| genesis.parameters.log_window = 16_385, "log_window"),
+            (|genesis| genesis.parameters.requests_in_flight = 4097, "requests_in_flight"),
+            (|genesis| genesis.parameters.max_request_bytes = 1023, "max_request_bytes"),
+            (|genesis| genesis.parameters.max_operations = 0, "max_operations"),
+            (|genesis| genesis.parameters.max_batch_bytes = (2 << 20) + 4096, ""),
+            (|genesis| genesis.parameters.max_batch_bytes = (2 << 20) + 4095, "max_batch_bytes"),
+            (|genesis| genesis.parameters.max_batch_bytes = (16 << 20) + 1, "max_batch_bytes"),
+            (|genesis| genesis.parameters.max_clients = 1_000_001, "max_clients"),
+            (|genesis| genesis.parameters.max_cached_result_bytes = (128 << 20) + 1, "max_cached_result_bytes"),
+            (|genesis| genesis.service.buckets = 0, "service.buckets"),
+            (|genesis| genesis.service.max_key_bytes = 0, "service.max_key_bytes"),
+            (|genesis| genesis.service.max_value_bytes = (8 << 20) + 1, "service.max_value_bytes"),
+            (|genesis| genesis.service.max_range_entries = 0, "service.max_range_entries"),
+            (|genesis| genesis.service.max_result_bytes = (1 << 20) + (8 << 10), ""),
+            (|genesis| genesis.service.max_result_bytes = (1 << 20) + (8 << 10) - 1, "service.max_result_bytes"),
+            (|genesis| genesis.service.max_result_bytes = (16 << 20) + 1, "service.max_result_bytes"),
+        ];
+        for (number, (change, name)) in cases.into_iter().enumerate() {
+            assert_eq!(broken(change), name, "case {number}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_replicas_and_clients_than_there_is_room_for() {
+        let mut many = genesis(101);
+        assert_eq!(many.check(), Err(GenesisError::TooManyReplicas(101)));
+        many = genesis(100);
+        assert!(matches!(many.check(), Err(GenesisError::Parameter { name: "log_window", .. })), "two new-views are too large");
+        (many.parameters.checkpoint_interval, many.parameters.log_window) = (32, 64);
+        assert_eq!(many.check(), Ok(()));
+        let mut clients = genesis(4);
+        clients.operators = vec![ClientEntry { signing_key: ClientId(key(2000)), transport_key: key(2001) }];
+        clients.parameters.max_clients = 2;
+        assert_eq!(clients.check(), Ok(()));
+        clients.parameters.max_clients = 1;
+        assert_eq!(clients.check(), Err(GenesisError::TooManyClients { found: 2, limit: 1 }));
+    }
 }

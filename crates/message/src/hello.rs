@@ -98,6 +98,9 @@ mod tests {
         assert_eq!(checked(0, first), Ok(()), "an older one whose version we still speak");
         let newer = HelloRefused::NoCommonVersion { min: last + 1, max: last + 2 };
         assert_eq!(checked(last + 1, last + 2), Err(newer));
+        assert_eq!(checked(0, first - 1), Err(HelloRefused::NoCommonVersion { min: 0, max: first - 1 }));
+        let (theirs, ours) = (Digest::of("theirs", &[]), Digest::ZERO);
+        assert_eq!(Hello::new(theirs, Role::Client).check(ours), Err(HelloRefused::OtherCluster { theirs, ours }));
     }
 
     #[test]

@@ -2,81 +2,13 @@
 
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
-use pbft_crypto::{Digest, SecretKey, Signature};
+mod signed;
+
+use pbft_crypto::{Digest, Signature};
 use pbft_message::*;
 use proptest::prelude::*;
+use signed::*;
 use std::sync::Arc;
-
-fn key(number: u64) -> SecretKey {
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&number.to_le_bytes());
-    SecretKey::from_seed(&seed)
-}
-
-fn genesis() -> Arc<Genesis> {
-    Arc::new(Genesis {
-        name: "test".into(),
-        test_network: true,
-        parameters: Parameters::default(),
-        service: ServiceParameters::default(),
-        replicas: (0..4).map(|id| ReplicaEntry { signing_key: key(id).public(), transport_key: key(100 + id).public() }).collect(),
-        operators: vec![],
-        clients: vec![ClientEntry { signing_key: ClientId(key(200).public()), transport_key: key(300).public() }],
-    })
-}
-
-fn authenticator() -> Authenticator {
-    Authenticator::new(genesis())
-}
-
-fn signer(id: u64) -> Signer {
-    Signer::new(ReplicaId(u32::try_from(id).unwrap()), *authenticator().domain(), key(id))
-}
-
-fn request(timestamp: u64) -> Signed<Request> {
-    let client = key(200);
-    let body =
-        Request { client: ClientId(client.public()), timestamp: Timestamp(timestamp), operations: Blobs::new(&[b"operation"]) };
-    sign_request(body, authenticator().domain(), &client)
-}
-
-fn verified_request(timestamp: u64) -> Verified<Signed<Request>> {
-    authenticator().verify_requests(vec![request(timestamp)]).pop().unwrap().unwrap()
-}
-
-const DIGEST: Digest = Digest::from_bytes([7; 32]);
-
-fn header(view: u64, sequence: u64) -> Verified<Signed<PrePrepare>> {
-    let replica = ReplicaId(u32::try_from(view % 4).unwrap());
-    signer(view % 4).sign(PrePrepare { view: View(view), sequence: SequenceNumber(sequence), digest: DIGEST, replica })
-}
-
-fn prepared(view: u64, sequence: u64) -> PreparedCertificate {
-    let backups = (0..4).filter(|id| id % 4 != view % 4).take(2);
-    let prepares: Vec<_> = backups
-        .map(|id| {
-            let replica = ReplicaId(u32::try_from(id).unwrap());
-            signer(id).sign(Prepare { view: View(view), sequence: SequenceNumber(sequence), digest: DIGEST, replica })
-        })
-        .collect();
-    Verified::<PreparedCertificate>::assemble(&header(view, sequence), &prepares, &genesis()).unwrap().into_inner()
-}
-
-fn committed(view: u64, sequence: u64) -> CommitCertificate {
-    let vote = |id: u64| Commit {
-        view: View(view),
-        sequence: SequenceNumber(sequence),
-        digest: DIGEST,
-        replica: ReplicaId(u32::try_from(id).unwrap()),
-    };
-    let commits: Vec<_> = (0..3).map(|id| signer(id).sign(vote(id))).collect();
-    Verified::<CommitCertificate>::assemble(&vote(0), &commits, &genesis()).unwrap().into_inner()
-}
-
-fn view_change(view: u64, id: u64, certificates: Vec<PreparedCertificate>) -> Signed<ViewChange> {
-    let replica = ReplicaId(u32::try_from(id).unwrap());
-    signer(id).sign(ViewChange { view: View(view), stable: None, prepared: certificates, replica }).into_inner()
-}
 
 #[test]
 fn r01_a_signature_is_valid_in_its_own_cluster_epoch_and_message_type_only() {
@@ -260,14 +192,6 @@ fn r17_evidence_that_proves_nothing_is_refused() {
     assert!(matches!(verify(Evidence::InvalidBatch(honest, batch.bytes().clone())), Err(Invalid::NoEvidence(_))));
     let forged = Evidence::PrePrepares(first, with_signature(&other, Signature::from_bytes([1; 64])));
     assert_eq!(verify(forged), Err(Invalid::BadSignature));
-}
-
-/// The same body with another signature, as a forger would send it.
-fn with_signature<T: Body>(signed: &Signed<T>, signature: Signature) -> Signed<T> {
-    let mut bytes = codec::encode(signed);
-    let end = bytes.len() - 64;
-    bytes[end..].copy_from_slice(signature.as_bytes());
-    codec::decode(&bytes).unwrap()
 }
 
 #[test]

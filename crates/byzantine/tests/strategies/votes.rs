@@ -132,6 +132,27 @@ fn r06_no_certificate_of_a_certificate_forger_is_valid() {
 }
 
 #[test]
+fn r01_half_of_what_a_bad_signer_signs_is_refused_for_its_signature_alone() {
+    let world = World::of(4);
+    let honest = [
+        world.prepare(0, 1, digest("one"), OWN),
+        world.commit(0, 1, digest("one"), OWN),
+        world.checkpoint(8, digest("state"), OWN),
+        Message::ViewChange(world.view_change(2, None, &[1, 2], OWN)),
+        world.pre_prepare(1, 1, &world.batch(&[0])),
+    ];
+    for message in honest {
+        let mut liar = Liar::new(&world, Strategy::BadSigner, OWN);
+        let told: Vec<Message> = (0..40).flat_map(|_| liar.tells(id(3), &message)).collect();
+        let (good, bad): (Vec<_>, Vec<_>) = told.into_iter().partition(|told| *told == message);
+        assert!(good.len() > 10 && bad.len() > 10, "{} and {}", good.len(), bad.len());
+        assert!(bad.iter().all(|bad| world.judges(OWN, bad) == Err(Invalid::BadSignature)), "{message:?}");
+    }
+    let suspicion = Message::Suspect { view: View(0) };
+    assert_eq!(Liar::new(&world, Strategy::BadSigner, OWN).tells(id(3), &suspicion), [suspicion]);
+}
+
+#[test]
 fn r17_no_accusation_of_a_false_witness_is_valid_and_no_vote_that_it_shows() {
     let world = World::of(4);
     let mut liar = Liar::new(&world, Strategy::FalseWitness, OWN);

@@ -50,8 +50,7 @@ impl Desk {
     }
 
     fn request(&self, client: usize, timestamp: u64, operation: &[u8]) -> Verified<Signed<Request>> {
-        let request =
-            Request { client: self.id(client), timestamp: Timestamp(timestamp), operations: Blobs::new(&[operation]) };
+        let request = Request { client: self.id(client), timestamp: Timestamp(timestamp), operations: Blobs::new(&[operation]) };
         let signed = sign_request(request, self.authenticator.domain(), &self.clients[client]);
         self.authenticator.verify_requests(vec![signed]).remove(0).unwrap()
     }
