@@ -6,8 +6,8 @@ use pbft_message::*;
 use pbft_protocol::Outbound;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Half of what it signs leaves with a signature that is none, for each receiver anew: whoever counts such a vote has a
-/// certificate that nobody else believes.
+/// Half of what it signs, or passes on of clients, leaves with a signature that is none, for each receiver anew: whoever counts
+/// such a vote has a certificate that nobody else believes, and whoever proposes such a request a batch.
 pub fn outbound(context: &Context) -> Outbound {
     let (own, mut dice) = (context.signer.replica(), Dice::new(context.seed, 0));
     rewriting(move |_, _, message| {
@@ -32,6 +32,7 @@ fn spoiled(own: ReplicaId, message: &Message, position: usize) -> Option<Message
         Message::Checkpoint(checkpoint) => Message::Checkpoint(otherwise(checkpoint, position)?),
         Message::ViewChange(change) => Message::ViewChange(otherwise(change, position)?),
         Message::NewView(new_view) if new_view.replica == own => Message::NewView(otherwise(new_view, position)?),
+        Message::Request(request) => Message::Request(otherwise(request, position)?),
         _ => return None,
     })
 }

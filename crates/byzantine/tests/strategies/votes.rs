@@ -140,6 +140,7 @@ fn r01_half_of_what_a_bad_signer_signs_is_refused_for_its_signature_alone() {
         world.checkpoint(8, digest("state"), OWN),
         Message::ViewChange(world.view_change(2, None, &[1, 2], OWN)),
         world.pre_prepare(1, 1, &world.batch(&[0])),
+        Message::Request(world.request(0, 1)),
     ];
     for message in honest {
         let mut liar = Liar::new(&world, Strategy::BadSigner, OWN);
