@@ -157,7 +157,9 @@ impl Strategy {
             Self::CheckpointLiar => "signs false states, also of numbers far ahead",
             Self::CertificateForger => "sends certificates of commits and checkpoints that prove nothing",
             Self::FalseWitness => "accuses correct replicas falsely, and shows them votes that they never cast",
-            Self::BadSigner => "sends half of its votes, proposals and view changes, and of requests, with a signature that is none",
+            Self::BadSigner => {
+                "sends half of its votes, proposals and view changes, and of requests, with a signature that is none"
+            }
             Self::StatusLiar => "lies about where it stands, suspects everyone, and gives signs of life in the primary's place",
             Self::Flooder => "asks without end: for all that it might have missed, and for one body hundreds of times",
             Self::WrongReplier => "gives clients false answers",

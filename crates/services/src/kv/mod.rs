@@ -18,6 +18,7 @@ mod limits;
 mod model;
 mod operation;
 mod result;
+mod shelves;
 mod snapshot;
 mod store;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 use super::bucket::Bucket;
+use super::shelves::Shelves;
 use pbft_message::codec;
 use pbft_protocol::service::Snapshot;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The chunk of a bucket: the header comes before them.
 pub(super) fn chunk_of(bucket: u32) -> u32 {
@@ -21,18 +21,18 @@ pub(super) struct Header {
 /// The store as it was: its header, and the buckets it shares with the store until the store changes them.
 pub(super) struct FrozenStore {
     pub(super) header: Header,
-    pub(super) buckets: Vec<Arc<Bucket>>,
+    pub(super) buckets: Shelves,
 }
 
 impl Snapshot for FrozenStore {
     fn chunk_count(&self) -> u32 {
-        u32::try_from(self.buckets.len()).unwrap_or(u32::MAX).saturating_add(1)
+        self.buckets.count().saturating_add(1)
     }
 
     fn chunk(&self, index: u32) -> Vec<u8> {
         match index.checked_sub(1) {
             None => codec::encode(&self.header),
-            Some(bucket) => self.buckets.get(bucket as usize).map(|bucket| bucket.encode()).unwrap_or_default(),
+            Some(bucket) => self.buckets.get(bucket).map(Bucket::encode).unwrap_or_default(),
         }
     }
 }

@@ -2,6 +2,7 @@ use super::bucket::{Bucket, bucket_of};
 use super::draft::{Changes, Draft};
 use super::entries::{Entries, Stored};
 use super::limits::Limits;
+use super::shelves::Shelves;
 use super::snapshot::{FrozenStore, Header, chunk_of};
 use super::{KvError, KvResult, Operation};
 use pbft_message::{ServiceParameters, codec};
@@ -22,7 +23,7 @@ pub struct KeyValueStore {
     revision: u64,
     /// Every entry, in the order of the keys, for reading. Derived from the buckets, which hold the same entries.
     entries: Entries,
-    buckets: Vec<Arc<Bucket>>,
+    buckets: Shelves,
     /// The chunks that changed since they were last asked for.
     changed: BTreeSet<u32>,
 }
@@ -30,12 +31,11 @@ pub struct KeyValueStore {
 impl KeyValueStore {
     /// An empty store, at revision 1. All its chunks count as changed.
     pub fn new(limits: &ServiceParameters) -> Self {
-        let empty = Arc::new(Bucket::default());
         Self {
             limits: Limits::new(limits),
             revision: FIRST_REVISION,
             entries: Entries::default(),
-            buckets: vec![empty; limits.buckets as usize],
+            buckets: Shelves::empty(limits.buckets),
             changed: (0..=limits.buckets).collect(),
         }
     }
@@ -66,9 +66,9 @@ impl KeyValueStore {
         self.revision = revision;
         self.changed.insert(0);
         for (key, entry) in changes {
-            let number = bucket_of(&key, self.bucket_count());
+            let number = bucket_of(&key, self.buckets.count());
             self.changed.insert(chunk_of(number));
-            let Some(bucket) = self.buckets.get_mut(number as usize).map(Arc::make_mut) else { continue };
+            let Some(bucket) = self.buckets.get_mut(number) else { continue };
             match entry {
                 Some(entry) => {
                     let entry = Stored::new(&entry);
@@ -81,10 +81,6 @@ impl KeyValueStore {
                 }
             }
         }
-    }
-
-    fn bucket_count(&self) -> u32 {
-        u32::try_from(self.buckets.len()).unwrap_or(u32::MAX)
     }
 
     fn header(&self) -> Header {
@@ -116,8 +112,8 @@ impl Service for KeyValueStore {
     }
 
     fn restore(&mut self, chunks: Vec<Vec<u8>>) -> Result<(), RestoreError> {
-        let (header, buckets) = decode_chunks(chunks, self.bucket_count())?;
-        let entries: Entries = buckets.iter().flat_map(|bucket| bucket.entries()).cloned().collect();
+        let (header, buckets) = decode_chunks(chunks, self.buckets.count())?;
+        let entries: Entries = buckets.iter().flat_map(Bucket::entries).cloned().collect();
         if entries.len() as u64 != header.keys {
             let reason = format!("it counts {} keys, the buckets have {}", header.keys, entries.len());
             return Err(RestoreError { chunk: 0, reason });
@@ -131,7 +127,7 @@ impl Service for KeyValueStore {
 }
 
 /// Each chunk is dropped once it is decoded: not all of the state is in memory twice.
-fn decode_chunks(chunks: Vec<Vec<u8>>, count: u32) -> Result<(Header, Vec<Arc<Bucket>>), RestoreError> {
+fn decode_chunks(chunks: Vec<Vec<u8>>, count: u32) -> Result<(Header, Shelves), RestoreError> {
     let refuse = |chunk: u32, reason: String| RestoreError { chunk, reason };
     if chunks.len() != (count as usize).saturating_add(1) {
         return Err(refuse(0, format!("there are {} chunks; this store has a header and {count} buckets", chunks.len())));
@@ -146,5 +142,5 @@ fn decode_chunks(chunks: Vec<Vec<u8>>, count: u32) -> Result<(Header, Vec<Arc<Bu
         let bucket = Bucket::decode(&bytes, (number, count), header.revision);
         bucket.map(Arc::new).map_err(|reason| refuse(chunk_of(number), reason))
     });
-    Ok((header, buckets.collect::<Result<_, _>>()?))
+    Ok((header, Shelves::of(&buckets.collect::<Result<Vec<_>, _>>()?)))
 }
