@@ -410,4 +410,24 @@ mod tests {
         clients.parameters.max_clients = 1;
         assert_eq!(clients.check(), Err(GenesisError::TooManyClients { found: 2, limit: 1 }));
     }
+
+    #[test]
+    fn two_new_views_with_a_full_log_fit_a_message_with_little_to_spare() {
+        use crate::{Evidence, Message, NewView, PrePrepare, PreparedCertificate, SequenceNumber, Signed, ViewChange};
+        let genesis = genesis(31);
+        let signature = pbft_crypto::Signature::from_bytes([0; 64]);
+        let list = |count: usize| genesis.replica_ids().take(count).map(|replica| (replica, signature)).collect();
+        let (view, sequence, digest, replica) = (View(1), SequenceNumber(1), Digest::ZERO, ReplicaId(1));
+        let prepares = list(genesis.quorum() - 1);
+        let certificate = PreparedCertificate { view, sequence, digest, pre_prepare: signature, prepares };
+        let stable = Some(crate::StableCertificate { sequence, digest, checkpoints: list(genesis.quorum()) });
+        let full = usize::try_from(genesis.parameters.log_window).unwrap();
+        let change = ViewChange { view, stable, prepared: vec![certificate; full], replica };
+        let header = Signed::from_parts(PrePrepare { view, sequence, digest, replica }, signature);
+        let view_changes = vec![Signed::from_parts(change, signature); genesis.quorum()];
+        let new_view = Signed::from_parts(NewView { view, view_changes, pre_prepares: vec![header; full], replica }, signature);
+        let size = codec::encoded_size(&Message::Evidence(Evidence::NewViews(Box::new((new_view.clone(), new_view)))));
+        let most = genesis.max_message_bytes();
+        assert!(size <= most && most - size < size / 16, "{size} of {most}");
+    }
 }

@@ -4,7 +4,7 @@
 
 mod signed;
 
-use pbft_crypto::Digest;
+use pbft_crypto::{Digest, Signature};
 use pbft_message::*;
 use signed::*;
 use std::sync::Arc;
@@ -308,7 +308,98 @@ fn r01_of_requests_together_those_with_a_bad_signature_are_refused() {
 fn r01_of_messages_together_those_with_a_bad_signature_are_refused() {
     let good = |id: u64| (ReplicaId(u32::try_from(id).unwrap()), Message::Commit(commit(0, 1, DIGEST, id)));
     let forged = with_signature(&commit(0, 1, DIGEST, 2), commit(0, 2, DIGEST, 2).signature());
-    let verdicts = authenticator().verify_messages(vec![good(1), (ReplicaId(2), Message::Commit(forged)), good(3)]);
+    let bad = || (ReplicaId(2), Message::Commit(forged.clone()));
+    let verdicts = authenticator().verify_messages(vec![bad(), good(1), bad(), good(3), bad()]);
     let kinds: Vec<_> = verdicts.into_iter().map(|verdict| verdict.err()).collect();
-    assert_eq!(kinds, [None, Some(Invalid::BadSignature), None]);
+    let refused = || Some(Invalid::BadSignature);
+    assert_eq!(kinds, [refused(), None, refused(), None, refused()]);
+}
+
+/// Another bit in each signature of a list in turn.
+fn spoiled(list: &SignatureList) -> impl Iterator<Item = SignatureList> {
+    (0..list.len()).map(|place| {
+        let mut list = list.clone();
+        list[place].1 = other_signature(list[place].1);
+        list
+    })
+}
+
+fn other_signature(signature: Signature) -> Signature {
+    let mut bytes = *signature.as_bytes();
+    bytes[40] ^= 1;
+    Signature::from_bytes(bytes)
+}
+
+/// Each with one bad signature.
+fn bad_certificates() -> Vec<PreparedCertificate> {
+    let good = prepared(0, 130);
+    let by_primary = PreparedCertificate { pre_prepare: other_signature(good.pre_prepare), ..good.clone() };
+    let by_backups = spoiled(&good.prepares).map(|prepares| PreparedCertificate { prepares, ..prepared(0, 130) });
+    by_backups.chain([by_primary]).collect()
+}
+
+fn bad_view_changes() -> Vec<Signed<ViewChange>> {
+    let checkpoints = spoiled(&stable(128).checkpoints).collect::<Vec<_>>();
+    let without_proof = checkpoints.into_iter().map(|checkpoints| {
+        let stable = Some(StableCertificate { checkpoints, ..stable(128) });
+        signer(2).sign(ViewChange { view: View(1), stable, prepared: vec![], replica: ReplicaId(2) }).into_inner()
+    });
+    let prepared = bad_certificates().into_iter().map(|certificate| change_above(128, 1, 2, vec![certificate]));
+    let unsigned = with_signature(&view_change(1, 2, vec![]), other_signature(view_change(1, 2, vec![]).signature()));
+    without_proof.chain(prepared).chain([unsigned]).collect()
+}
+
+#[test]
+fn r05_r06_r09_a_certificate_with_one_bad_signature_proves_nothing() {
+    for certificate in bad_certificates() {
+        assert_eq!(authenticator().verify_prepared(certificate), Err(Invalid::BadSignature));
+    }
+    for commits in spoiled(&committed(0, 1).commits) {
+        let certificate = CommitCertificate { commits, ..committed(0, 1) };
+        assert_eq!(authenticator().verify_committed(certificate), Err(Invalid::BadSignature));
+    }
+    for checkpoints in spoiled(&stable(128).checkpoints) {
+        let certificate = StableCertificate { checkpoints, ..stable(128) };
+        assert_eq!(authenticator().verify_stable(certificate), Err(Invalid::BadSignature));
+    }
+}
+
+#[test]
+fn r11_r12_who_signs_a_view_change_or_a_new_view_proves_each_signature_in_it() {
+    let changes = |last: &Signed<ViewChange>| vec![view_change(1, 0, vec![]), view_change(1, 1, vec![]), last.clone()];
+    assert!(bad_view_changes().len() > 6);
+    for change in bad_view_changes() {
+        assert_eq!(authenticator().verify_view_change(change.clone()), Err(Invalid::BadSignature));
+        assert_eq!(authenticator().verify_new_view(new_view(changes(&change))), Err(Invalid::BadSignature));
+    }
+    let NewView { view, view_changes, pre_prepares, replica } = (*whole_new_view()).clone();
+    for place in 0..pre_prepares.len() {
+        let mut pre_prepares = pre_prepares.clone();
+        pre_prepares[place] = with_signature(&pre_prepares[place], other_signature(pre_prepares[place].signature()));
+        let new_view = NewView { view, view_changes: view_changes.clone(), pre_prepares, replica };
+        assert_eq!(authenticator().verify_new_view(signer(1).sign(new_view).into_inner()), Err(Invalid::BadSignature));
+    }
+    assert_eq!(pre_prepares.len(), 2);
+}
+
+#[test]
+fn r05_a_prepare_by_the_primary_counts_in_no_certificate() {
+    let prepares: Vec<_> = [0, 1].map(|id| signer(id).sign((*prepare(0, 1, DIGEST, id)).clone())).into();
+    assert!(Verified::<PreparedCertificate>::assemble(&header(0, 1), &prepares, &genesis()).is_none());
+}
+
+#[test]
+fn r04_a_body_alone_is_valid_or_proof_and_one_with_its_commits_is_valid() {
+    let batch = Batch::of_verified(5, vec![verified_request(1), verified_request(2)]);
+    let mut forged = batch.bytes().to_vec();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let forged = Blob::from(forged);
+    let told = authenticator().verify_message(ReplicaId(1), Message::Body(forged.clone()));
+    assert!(matches!(told, Ok(VerifiedMessage::Body(Proposal::Invalid(_)))));
+    let vote = |id: u64| commit(0, 1, batch_digest(&forged), id);
+    let commits: Vec<_> = (0..3).map(|id| authenticator().verify_signed(vote(id)).unwrap()).collect();
+    let certificate = Verified::<CommitCertificate>::assemble(&vote(0), &commits, &genesis()).unwrap().into_inner();
+    let told = authenticator().verify_message(ReplicaId(1), Message::Committed { certificate, body: forged });
+    assert_eq!(told, Err(Invalid::BadSignature));
 }

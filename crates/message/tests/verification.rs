@@ -273,6 +273,9 @@ fn r16_certificates_tell_who_signed_them() {
     let commit = committed.commit_of(committed.commits[0].0).unwrap();
     assert!(authenticator().verify_signed(commit).is_ok());
     assert_eq!(committed.commit_of(ReplicaId(99)), None);
+    let checkpoint = stable(128).checkpoint_of(ReplicaId(2)).unwrap();
+    assert!(checkpoint.replica == ReplicaId(2) && authenticator().verify_signed(checkpoint).is_ok());
+    assert_eq!(stable(128).checkpoint_of(ReplicaId(0)), None);
     let mut votes = Votes::default();
     for sequence in [5, 7, 6] {
         votes.note_pre_prepare(&header(0, sequence));

@@ -4,7 +4,7 @@
 
 mod cluster;
 
-use cluster::Cluster;
+use cluster::{Cluster, signed};
 use pbft_message::*;
 use pbft_protocol::agreement::*;
 
@@ -277,4 +277,31 @@ fn r14_a_transfer_that_failed_is_tried_again() {
     cluster.nodes[3].executor.stalled = false;
     cluster.run_until(3_000, |cluster| cluster.replica(3).executed() == SequenceNumber(80));
     assert_eq!(cluster.transfers.len(), 2);
+}
+
+#[test]
+fn r23_checkpoints_that_reached_nobody_are_sent_again() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    cluster.lie = Box::new(|_, _, message| if message.name() == "checkpoint" { vec![] } else { vec![message] });
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(20);
+    assert_eq!(cluster.replica(0).low_watermark(), SequenceNumber(0));
+    cluster.lie = Box::new(|_, _, message| vec![message]);
+    cluster.run_until(200, |cluster| (0..3).all(|id| cluster.replica(id).low_watermark() == SequenceNumber(4)));
+}
+
+#[test]
+fn r19_a_body_that_nobody_asked_for_is_refused() {
+    let mut cluster = Cluster::new(4);
+    let (_, proposal) = signed::proposal(&mut cluster, 0, "unasked");
+    let Message::PrePrepare { body, .. } = proposal else { unreachable!() };
+    let before = cluster.replica(3).held();
+    cluster.inject(1, 3, Message::Body(body));
+    cluster.run(5);
+    assert_eq!(cluster.rejections, [(3, Rejection::Unsolicited)]);
+    assert_eq!(cluster.replica(3).held(), before);
 }

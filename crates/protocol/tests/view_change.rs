@@ -320,11 +320,15 @@ fn r13_a_replayed_new_view_of_a_lower_view_changes_nothing() {
     cluster.crash(1);
     cluster.run_until(3_000, |cluster| cluster.views().iter().all(|view| *view == 2) && cluster.replica(2).is_active());
     cluster.run(100);
-    for id in 2..7 {
+    cluster.rejections.clear();
+    cluster.events.clear();
+    for id in 3..7 {
         cluster.inject(2, id, old.clone().unwrap());
     }
     cluster.run(50);
     assert!(cluster.views().iter().all(|view| *view == 2));
+    assert_eq!(cluster.rejections, [3, 4, 5, 6].map(|id| (id, Rejection::Stale)));
+    assert!(!cluster.events.iter().any(|(_, event)| matches!(event, Event::ViewEntered { .. })), "not for a moment either");
 }
 
 #[test]

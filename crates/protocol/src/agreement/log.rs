@@ -163,3 +163,37 @@ impl Bodies {
         self.bytes = self.held.values().fold(0, |sum, held| sum.saturating_add(held.batch.bytes().len()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_the_bytes_of_bodies_are_those_that_are_held_each_once() {
+        let mut bodies = Bodies::default();
+        let batches: Vec<_> = (1..4).map(|time| Batch::of_verified(time, vec![])).collect();
+        let size = batches[0].bytes().len();
+        for batch in [&batches[0], &batches[1], &batches[0], &batches[2]] {
+            bodies.wanted.insert(batch.digest(), 1);
+            bodies.hold(batch.clone(), false);
+        }
+        assert_eq!((bodies.bytes(), bodies.wanted.len()), (3 * size, 0));
+        let kept = BTreeSet::from([batches[0].digest(), batches[2].digest()]);
+        bodies.retain(&kept);
+        assert_eq!((bodies.bytes(), bodies.size(&batches[1].digest())), (2 * size, 0));
+        assert!(bodies.holds(&batches[0].digest()) && !bodies.holds(&batches[1].digest()) && bodies.holds(&NULL_DIGEST));
+    }
+
+    #[test]
+    fn r15_a_body_is_journaled_once_and_again_when_the_journal_begins_without_it() {
+        let mut bodies = Bodies::default();
+        let [one, other] = [1, 2].map(|time| Batch::of_verified(time, vec![]));
+        bodies.hold(one.clone(), false);
+        bodies.hold(other.clone(), true);
+        assert_eq!(bodies.take_unjournaled(&one.digest()), Some(one.clone()));
+        assert_eq!((bodies.take_unjournaled(&one.digest()), bodies.take_unjournaled(&other.digest())), (None, None));
+        bodies.journaled_are(&BTreeSet::from([one.digest()]));
+        assert_eq!(bodies.take_unjournaled(&one.digest()), None);
+        assert_eq!(bodies.take_unjournaled(&other.digest()), Some(other));
+    }
+}
