@@ -162,6 +162,12 @@ fn r08_the_table_restores_to_the_same_bytes_and_no_others() {
     );
     assert_eq!(error(&|chunks| chunks[full][..8].fill(0xff)), Some(ClientTableError::Truncated { chunk }));
     assert_eq!(error(&|chunks| chunks[full] = chunks[full].repeat(2)), Some(ClientTableError::NotInOrder { chunk }));
+    let first_two_requests_exchanged = |chunk: &mut Vec<u8>| {
+        let end = |start: usize| start + 8 + usize::try_from(u64::from_le_bytes(*chunk[start..].first_chunk().unwrap())).unwrap();
+        let (first, second, third) = (end(0), end(end(0)), end(end(end(0))));
+        chunk[first..third].rotate_left(second - first);
+    };
+    assert_eq!(error(&|chunks| first_two_requests_exchanged(&mut chunks[full])), Some(ClientTableError::NotInOrder { chunk }));
     let target = (full + 1) % 1024;
     let moved = error(&|chunks| chunks.swap(full, target));
     assert!(matches!(moved, Some(ClientTableError::WrongChunk { .. })), "{moved:?}");

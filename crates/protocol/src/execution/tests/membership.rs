@@ -1,5 +1,6 @@
 use super::world::*;
 use crate::execution::*;
+use pbft_crypto::PublicKey;
 use pbft_message::*;
 
 /// Its keys are in the genesis as an operator's.
@@ -118,6 +119,13 @@ fn r08_what_makes_no_sense_has_no_effect() {
                 role: ClientRole::Write,
             },
             MembershipError::KeyInUse(client(NEWCOMER).0),
+        ),
+        (
+            MembershipOperation::Add {
+                client: ClientEntry { transport_key: PublicKey::from_bytes([0; 32]), ..entry(NEWCOMER) },
+                role: ClientRole::Write,
+            },
+            MembershipError::BadKey(PublicKey::from_bytes([0; 32])),
         ),
     ];
     for (operation, error) in cases {

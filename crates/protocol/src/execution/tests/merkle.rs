@@ -1,4 +1,5 @@
 use crate::execution::*;
+use crate::service::Snapshot;
 use pbft_crypto::Digest;
 use std::collections::BTreeSet;
 
@@ -24,6 +25,28 @@ fn r09_setting_leaves_gives_the_root_of_the_whole_list() {
         let before = tree.clone();
         tree.set(count, chunk_digest(b"beyond"));
         assert_eq!((tree.root(), tree.leaves()), (before.clone().root(), before.leaves()));
+    }
+}
+
+/// So many chunks, each of its number's bytes.
+struct Chunks(u32);
+
+impl Snapshot for Chunks {
+    fn chunk_count(&self) -> u32 {
+        self.0
+    }
+
+    fn chunk(&self, index: u32) -> Vec<u8> {
+        index.to_le_bytes().to_vec()
+    }
+}
+
+#[test]
+fn r09_a_state_of_more_or_fewer_chunks_has_the_root_of_its_own_list() {
+    let mut tree = MerkleTree::new(leaves(5));
+    for count in [9, 9, 3, 0, 4] {
+        tree.update(&Chunks(count), &[]);
+        assert_eq!((tree.root(), tree.leaves()), (root_of(&leaves(count)), &leaves(count)[..]), "{count}");
     }
 }
 
