@@ -500,6 +500,8 @@ fn repairing() -> Cluster {
     cluster.nodes[3].journal.push(Record::Repair);
     cluster.restart(3);
     cluster.run_until(2_000, |cluster| cluster.replica(3).executed() == SequenceNumber(4));
+    // Until its witnesses are heard.
+    cluster.run(500);
     cluster
 }
 
@@ -525,4 +527,17 @@ fn r09_a_repaired_replica_signs_the_checkpoint_that_it_came_to_meanwhile() {
     assert_eq!((cluster.served(3), cluster.replica(0).low_watermark()), (8, SequenceNumber(4)));
     cluster.with_replica(3, |replica, now| save(replica, now, SequenceNumber(4)));
     cluster.run_until(10, |cluster| cluster.replica(0).low_watermark() == SequenceNumber(8));
+}
+
+/// Its heartbeats would be signs of life of one that orders nothing.
+#[test]
+fn r09_a_primary_that_halts_is_left() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[0].executor.state = Digest::of("corrupt", &[]);
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run_until(200, |cluster| cluster.replica(0).halted().is_some());
+    cluster.run_until(1_000, |cluster| cluster.views()[1..] == [1, 1, 1]);
 }
