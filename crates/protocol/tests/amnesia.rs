@@ -472,11 +472,14 @@ fn r16_the_checkpoint_alone_that_a_disk_lost_halts() {
 fn r16_a_replica_that_was_rolled_back_stays_halted_and_its_next_journal_says_so() {
     let mut cluster = rolled_back(|_| 0);
     cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+    assert_eq!(cluster.told(2, |event| matches!(event, Event::Alarm(Alarm::RolledBack(_)))), 1);
     cluster.run(20);
     cluster.isolate(2, true);
     cluster.crash(2);
     cluster.restart(2);
     assert!(is_rolled_back(&cluster, 2), "before anybody has told it again");
+    cluster.with_replica(2, |replica, now| replica.handle_diverged(now, SequenceNumber(8)));
+    assert!(is_rolled_back(&cluster, 2), "what could be repaired takes not the place of what cannot");
     cluster.with_replica(2, |replica, now| save(replica, now, SequenceNumber(0)));
     cluster.run(20);
     cluster.crash(2);

@@ -507,3 +507,26 @@ fn r06_a_proposal_of_something_else_than_is_committed_raises_an_alarm_and_gets_n
     assert!(cluster.told(3, |event| *event == alarm) > 0);
     assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 3 && matches!(message, Message::Prepare { .. })));
 }
+
+#[test]
+fn r19_a_backup_takes_no_more_bodies_than_it_has_room_for() {
+    let mut cluster = Cluster::with(4, Parameters { checkpoint_interval: 64, ..Parameters::default() });
+    cluster.config.limits.body_bytes = 40 << 10;
+    cluster.crash(3);
+    cluster.restart(3);
+    cluster.run_until(500, |cluster| cluster.replica(3).silence().is_none());
+    // It hears no votes, so that nothing is settled, and gets no body in another way.
+    cluster.lie = Box::new(|_, to, message| match message.name() {
+        "prepare" | "commit" | "committed" | "body" if to == 3 => vec![],
+        _ => vec![message],
+    });
+    let large = "x".repeat(8 << 10);
+    for number in 0..12 {
+        cluster.submit(0, &format!("{number}{large}")).unwrap();
+        cluster.run(10);
+    }
+    assert_eq!(cluster.served(0), 12);
+    assert_eq!(cluster.replica(3).held().beyond(cluster.replica(3).bounds()), None);
+    let full = cluster.rejections.iter().filter(|rejection| **rejection == (3, Rejection::LogFull)).count();
+    assert!(full >= 8, "{full} had no room");
+}

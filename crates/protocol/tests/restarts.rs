@@ -296,18 +296,54 @@ fn r09_a_journal_that_began_anew_at_a_snapshot_restores_the_same_replica() {
 }
 
 #[test]
-fn r15_commits_that_reached_nobody_are_sent_again_after_a_restart() {
-    let mut cluster = Cluster::new(4);
-    cluster.lie = Box::new(|_, _, message| if matches!(message, Message::Commit(_)) { vec![] } else { vec![message] });
-    cluster.submit(0, "a").unwrap();
-    cluster.run(20);
-    for id in 1..4 {
-        cluster.crash(id);
-        cluster.restart(id);
+fn r15_votes_that_reached_nobody_are_sent_again_after_a_restart() {
+    for lost in ["prepare", "commit"] {
+        let mut cluster = Cluster::new(4);
+        cluster.lie = Box::new(move |_, _, message| if message.name() == lost { vec![] } else { vec![message] });
+        cluster.submit(0, "a").unwrap();
+        cluster.run(20);
+        for id in 1..4 {
+            cluster.crash(id);
+            cluster.restart(id);
+        }
+        cluster.lie = Box::new(|_, _, message| vec![message]);
+        cluster.run_until(450, |cluster| cluster.all_served(1));
+        assert_eq!(cluster.views(), [0, 0, 0, 0], "{lost}");
     }
-    cluster.lie = Box::new(|_, _, message| vec![message]);
-    cluster.run_until(450, |cluster| cluster.all_served(1));
-    assert_eq!(cluster.views(), [0, 0, 0, 0]);
+}
+
+/// What its next journal would begin with.
+fn base(cluster: &mut Cluster, id: u32, snapshot: u64) -> Vec<Record> {
+    let mut replica = cluster.replica(id).clone();
+    replica.handle_snapshot_started(Now { monotonic: cluster.now, wall: 0 }, SequenceNumber(snapshot));
+    let (_, rest) = replica.poll_effects().split();
+    rest.base().unwrap().to_vec()
+}
+
+#[test]
+fn r09_a_journal_begins_with_all_that_was_promised_also_before_a_restart() {
+    let mut cluster = Cluster::new(4);
+    // A checkpoint that is signed and not stable, and a view that is wanted and not entered.
+    cluster.lie = Box::new(|_, _, message| match message {
+        Message::Checkpoint(_) | Message::NewView(_) => vec![],
+        _ => vec![message],
+    });
+    order_four(&mut cluster);
+    cluster.crash(0);
+    cluster.run_until(2_000, |cluster| cluster.replica(2).view() == View(1));
+    cluster.run(5);
+    for _ in 0..2 {
+        let base = base(&mut cluster, 2, 0);
+        let count = |is: fn(&Record) -> bool| base.iter().filter(|record| is(record)).count();
+        assert_eq!(count(|record| matches!(record, Record::Checkpoint(own) if own.sequence == SequenceNumber(4))), 1);
+        assert_eq!(count(|record| matches!(record, Record::ViewChange(own) if own.view == View(1))), 1);
+        assert_eq!(count(|record| matches!(record, Record::Prepared(_))), 4);
+        assert_eq!(count(|record| matches!(record, Record::Prepare(_))), 4);
+        assert_eq!(count(|record| matches!(record, Record::Commit(_))), 4);
+        assert_eq!(count(|record| matches!(record, Record::Body(_))), 4);
+        cluster.crash(2);
+        cluster.restart(2);
+    }
 }
 
 #[test]

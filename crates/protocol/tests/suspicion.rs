@@ -6,6 +6,7 @@ mod cluster;
 
 use cluster::{Cluster, signed};
 use pbft_message::*;
+use pbft_protocol::agreement::*;
 
 #[test]
 fn r10_heartbeats_of_another_do_not_keep_a_silent_primary() {
@@ -198,4 +199,50 @@ fn r10_a_primary_that_was_never_heard_is_left_too() {
         cluster.restart(id);
     }
     cluster.run_until(3_000, |cluster| cluster.views() == [1, 1, 1] && cluster.replica(1).is_active());
+}
+
+/// Between an own vote and its durability it leaves the view.
+#[test]
+fn r10_who_has_left_a_view_commits_nothing_in_it() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3, true);
+    let (digest, proposal) = signed::proposal(&mut cluster, 0, "a");
+    // Its own prepare is the second one, and makes it prepared.
+    let prepare = signed::prepare_message(&cluster, 0, digest, 1);
+    cluster.inject(1, 3, prepare);
+    cluster.run(2);
+    cluster.inject(0, 3, proposal);
+    for from in [1, 2] {
+        cluster.inject(from, 3, Message::Suspect { view: View(0) });
+    }
+    cluster.run(5);
+    assert_eq!((cluster.replica(3).view(), cluster.replica(3).is_active()), (View(1), false));
+    let said = |name: &str| cluster.nodes[3].journal.iter().filter(|record| format!("{record:?}").starts_with(name)).count();
+    assert_eq!((said("Prepare("), said("Commit("), said("ViewChange(")), (1, 0, 1));
+}
+
+/// Nor is a proposal accepted whose body comes too late.
+#[test]
+fn r10_who_has_left_a_view_accepts_nothing_in_it() {
+    let mut cluster = Cluster::new(4);
+    let (_, proposal) = signed::proposal(&mut cluster, 0, "a");
+    let Message::PrePrepare { header, body } = proposal else { unreachable!() };
+    cluster.isolate(3, true);
+    let committed = signed::committed(&cluster, 0, header.digest, &[0, 1, 2]);
+    for (replica, signature) in committed.commits {
+        let vote = Commit { view: View(0), sequence: signed::ONE, digest: header.digest, replica };
+        let commit = cluster.signer(u64::from(replica.0)).sign(vote).into_inner();
+        assert_eq!(commit.signature(), signature);
+        cluster.inject(replica.0, 3, Message::Commit(commit));
+    }
+    cluster.run(5);
+    for from in [1, 2] {
+        cluster.inject(from, 3, Message::Suspect { view: View(0) });
+    }
+    cluster.run(5);
+    assert_eq!(cluster.replica(3).view(), View(1));
+    cluster.inject(1, 3, Message::Body(body));
+    cluster.run(5);
+    assert_eq!(cluster.served(3), 1, "it is committed");
+    assert!(!cluster.nodes[3].journal.iter().any(|record| matches!(record, Record::Prepare(_) | Record::PrePrepare(_))));
 }
