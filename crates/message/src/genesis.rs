@@ -360,7 +360,8 @@ mod tests {
 
     #[test]
     fn every_parameter_has_its_bounds() {
-        let broken = |change: fn(&mut Genesis)| {
+        type Change = fn(&mut Genesis);
+        let broken = |change: Change| {
             let mut genesis = genesis(4);
             change(&mut genesis);
             match genesis.check() {
@@ -369,7 +370,7 @@ mod tests {
                 Err(other) => panic!("{other}"),
             }
         };
-        let cases: [(fn(&mut Genesis), &str); 19] = [
+        let cases: [(Change, &str); 19] = [
             (|genesis| genesis.parameters.checkpoint_interval = 0, "checkpoint_interval"),
             (|genesis| genesis.parameters.log_window = 128, ""),
             (|genesis| genesis.parameters.log_window = 16_384, ""),

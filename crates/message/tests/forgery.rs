@@ -384,7 +384,7 @@ fn r11_r12_who_signs_a_view_change_or_a_new_view_proves_each_signature_in_it() {
 
 #[test]
 fn r05_a_prepare_by_the_primary_counts_in_no_certificate() {
-    let prepares: Vec<_> = [0, 1].map(|id| signer(id).sign((*prepare(0, 1, DIGEST, id)).clone())).into();
+    let prepares: Vec<_> = [0, 1].map(|id| signer(id).sign(*prepare(0, 1, DIGEST, id))).into();
     assert!(Verified::<PreparedCertificate>::assemble(&header(0, 1), &prepares, &genesis()).is_none());
 }
 
