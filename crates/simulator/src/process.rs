@@ -65,7 +65,7 @@ pub struct Running {
     pub snapshots: Snapshots<SharedDisk>,
     pub saving: Option<(FrozenState, StableCertificate)>,
     pub last_snapshot_bytes: u64,
-    /// The last snapshot found no room: the next stable state is to be saved.
+    /// The last snapshot found no room: the state in `saving` waits for another try.
     pub snapshot_owed: bool,
     pub throttle: Throttle,
 }

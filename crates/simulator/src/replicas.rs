@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Between two tries on a full disk.
 const RETRY: Duration = Duration::from_secs(1);
+/// After a snapshot that found no room the state is saved again after this, or a newer one in its place, as in the daemon.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(5);
 
 impl World {
     /// Starts a process, unless it runs.
@@ -478,8 +480,14 @@ impl World {
                 }
                 let incarnation = one.incarnation;
                 let Some(running) = &mut one.running else { return };
+                if let (true, Some(owed)) = (running.snapshot_owed, &mut running.saving) {
+                    if certificate.sequence > owed.1.sequence {
+                        *owed = (state, certificate);
+                    }
+                    return;
+                }
                 let policy = SnapshotPolicy { journal_bytes: self.plan.snapshot_bytes };
-                let due = installed || running.snapshot_owed || policy.is_due(running.writer.bytes(), running.last_snapshot_bytes);
+                let due = installed || policy.is_due(running.writer.bytes(), running.last_snapshot_bytes);
                 if !due || running.saving.is_some() {
                     return;
                 }
@@ -510,14 +518,23 @@ impl World {
         let local = one.now(self.now);
         let Some(running) = &mut one.running else { return };
         let Some((state, certificate)) = running.saving.take() else { return };
+        if std::mem::take(&mut running.snapshot_owed) {
+            FromExecutor::SnapshotStarted(certificate.sequence).tell(&mut running.replica, local);
+            running.saving = Some((state, certificate));
+            let delay = self.random.micros(100, 30_000);
+            self.schedule(delay, Happening::Save { process, incarnation });
+            return self.settle(process);
+        }
         self.trace.event(self.now, [9, u64::from(process), certificate.sequence.0], &[], || {
             format!("{process} saves a snapshot of {}", certificate.sequence)
         });
         let saved = save_snapshot(&mut running.snapshots, &state, &certificate);
-        running.snapshot_owed = matches!(saved, Err(SnapshotError::Full(_)));
         match saved {
             Ok(bytes) => running.last_snapshot_bytes = bytes,
-            Err(SnapshotError::Full(_)) => return,
+            Err(SnapshotError::Full(_)) => {
+                (running.saving, running.snapshot_owed) = (Some((state, certificate)), true);
+                return self.schedule(SNAPSHOT_PAUSE, Happening::Save { process, incarnation });
+            }
             Err(_) => return self.crash(process),
         }
         FromExecutor::Snapshot(certificate.sequence).tell(&mut running.replica, local);

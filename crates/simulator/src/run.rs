@@ -262,12 +262,14 @@ impl World {
         let stand = |process: &crate::process::Process| match &process.running {
             None => format!("{}: down", process.id),
             Some(running) => format!(
-                "{}: view {}{} h {} executed {}",
+                "{}: view {}{} h {} executed {}{}{}",
                 process.id,
                 running.replica.view(),
                 if running.replica.is_active() { "" } else { "?" },
                 running.replica.low_watermark(),
-                running.replica.executed()
+                running.replica.executed(),
+                if running.execution.executed() == running.replica.executed() { "" } else { ", not yet told" },
+                running.replica.silence().map_or_else(String::new, |silence| format!(", {}", silence.name())),
             ),
         };
         let all: Vec<String> = self.processes.iter().map(stand).collect();
