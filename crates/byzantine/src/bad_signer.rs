@@ -7,7 +7,7 @@ use pbft_protocol::Outbound;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Half of what it signs, or passes on of clients, leaves with a signature that is none, for each receiver anew: whoever counts
-/// such a vote has a certificate that nobody else believes, and whoever proposes such a request a batch.
+/// such a vote has a certificate that nobody else believes, and whoever proposes such a request a batch that all refuse.
 pub fn outbound(context: &Context) -> Outbound {
     let (own, mut dice) = (context.signer.replica(), Dice::new(context.seed, 0));
     rewriting(move |_, _, message| {

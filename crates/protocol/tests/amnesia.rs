@@ -211,8 +211,8 @@ fn r16_an_own_vote_that_is_settled_halts_nobody() {
     assert_eq!(cluster.rejections.last(), Some(&(2, Rejection::Stale)), "it was heard, as an answer to an earlier start");
 }
 
-#[test]
-fn r16_the_own_checkpoint_that_is_remembered_halts_nobody() {
+/// Replica 2 alone was heard to sign the checkpoint at 4: it counts nowhere yet, and is the last of its votes.
+fn stopped_after_a_checkpoint_of_its_own() -> Cluster {
     let mut cluster = Cluster::new(4);
     cluster.lie = Box::new(|from, _, message| match message {
         Message::Checkpoint(_) if from != 2 => vec![],
@@ -223,6 +223,12 @@ fn r16_the_own_checkpoint_that_is_remembered_halts_nobody() {
         cluster.run(10);
     }
     cluster.crash(2);
+    cluster
+}
+
+#[test]
+fn r16_the_own_checkpoint_that_is_remembered_halts_nobody() {
+    let mut cluster = stopped_after_a_checkpoint_of_its_own();
     cluster.sent.clear();
     cluster.restart(2);
     cluster.run(300);
@@ -447,23 +453,11 @@ fn r16_no_repair_heals_a_journal_that_was_rolled_back() {
 /// Everything before it is settled, so that nothing else is missing.
 #[test]
 fn r16_the_checkpoint_alone_that_a_disk_lost_halts() {
-    let mut cluster = Cluster::new(4);
-    // It counts nowhere yet: of its votes it is the last one.
-    cluster.lie = Box::new(|from, _, message| match message {
-        Message::Checkpoint(_) if from != 2 => vec![],
-        _ => vec![message],
-    });
-    for number in 0..4 {
-        cluster.submit(0, &format!("{number}")).unwrap();
-        cluster.run(10);
-    }
-    cluster.crash(2);
+    let mut cluster = stopped_after_a_checkpoint_of_its_own();
     let journal = &mut cluster.nodes[2].journal;
     let lost = journal.iter().rposition(|record| matches!(record, Record::Checkpoint(_))).unwrap();
     assert!(!journal[lost..].iter().any(|record| matches!(record, Record::Prepare(_) | Record::Commit(_))));
     journal.truncate(lost);
-    // Execution is replayed only as far as the batches are there.
-    cluster.nodes[2].executor.stalled = true;
     cluster.restart(2);
     cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
 }

@@ -115,8 +115,8 @@ fn r14_a_replica_that_others_can_serve_batches_waits_for_them_and_fetches_no_sta
     assert!(cluster.transfers.is_empty());
 }
 
-#[test]
-fn r14_what_is_ordered_while_a_state_is_fetched_is_kept_and_the_target_stays() {
+/// Replica 3 was away beyond the log, and has the state at 80 fetched, which does not come.
+fn fetching() -> Cluster {
     let mut cluster = Cluster::new(4);
     cluster.isolate(3, true);
     for number in 0..80 {
@@ -126,6 +126,12 @@ fn r14_what_is_ordered_while_a_state_is_fetched_is_kept_and_the_target_stays() {
     cluster.nodes[3].executor.stalled = true;
     cluster.isolate(3, false);
     cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    cluster
+}
+
+#[test]
+fn r14_what_is_ordered_while_a_state_is_fetched_is_kept_and_the_target_stays() {
+    let mut cluster = fetching();
     // Far beyond what the others keep.
     for number in 80..160 {
         cluster.submit(0, &format!("{number}")).unwrap();
@@ -144,15 +150,7 @@ fn r14_what_is_ordered_while_a_state_is_fetched_is_kept_and_the_target_stays() {
 
 #[test]
 fn r14_a_newer_state_is_fetched_when_nobody_serves_the_one_that_was_wanted() {
-    let mut cluster = Cluster::new(4);
-    cluster.isolate(3, true);
-    for number in 0..80 {
-        cluster.submit(0, &format!("{number}")).unwrap();
-        cluster.run(10);
-    }
-    cluster.nodes[3].executor.stalled = true;
-    cluster.isolate(3, false);
-    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    let mut cluster = fetching();
     let stalled = |cluster: &mut Cluster| cluster.with_replica(3, |replica, now| replica.handle_transfer_stalled(now));
     stalled(&mut cluster);
     assert_eq!(cluster.transfers.len(), 1, "there is no newer one");
@@ -262,15 +260,7 @@ fn r14_what_a_fetched_state_contains_is_awaited_no_longer() {
 
 #[test]
 fn r14_a_transfer_that_failed_is_tried_again() {
-    let mut cluster = Cluster::new(4);
-    cluster.isolate(3, true);
-    for number in 0..80 {
-        cluster.submit(0, &format!("{number}")).unwrap();
-        cluster.run(10);
-    }
-    cluster.nodes[3].executor.stalled = true;
-    cluster.isolate(3, false);
-    cluster.run_until(3_000, |cluster| !cluster.transfers.is_empty());
+    let mut cluster = fetching();
     cluster.with_replica(3, |replica, now| replica.handle_transfer_failed(now));
     let progress = cluster.replica(3).progress();
     assert_eq!((progress.transferring, progress.committed), (None, SequenceNumber(0)), "what it had hoped for is missing again");

@@ -227,8 +227,12 @@ impl Cluster {
     }
 
     fn clock(&self, offset: i64) -> Now {
-        let wall = WALL_AT_START + u64::try_from(self.now.as_micros()).unwrap();
-        Now { monotonic: self.now, wall: wall.saturating_add_signed(offset) }
+        Now { monotonic: self.now, wall: self.wall().saturating_add_signed(offset) }
+    }
+
+    /// The time of day, in microseconds since 1970.
+    pub fn wall(&self) -> u64 {
+        WALL_AT_START + u64::try_from(self.now.as_micros()).unwrap()
     }
 
     pub fn replica(&self, id: u32) -> &Replica {
