@@ -509,6 +509,21 @@ fn r06_a_proposal_of_something_else_than_is_committed_raises_an_alarm_and_gets_n
 }
 
 #[test]
+fn r06_a_primary_left_behind_is_not_blamed_for_what_a_later_view_committed() {
+    let mut cluster = Cluster::new(4);
+    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
+    let certificate = signed::committed(&cluster, 1, batch.digest(), &[0, 1, 2]);
+    cluster.inject(2, 3, Message::Committed { certificate, body: batch.bytes().clone() });
+    cluster.run(2);
+    assert_eq!(cluster.served(3), 1);
+    let (_, proposal) = signed::proposal(&mut cluster, 0, "early");
+    cluster.inject(0, 3, proposal);
+    cluster.run(10);
+    assert_eq!(cluster.told(3, |event| matches!(event, Event::Alarm(_))), 0);
+    assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 3 && matches!(message, Message::Prepare { .. })));
+}
+
+#[test]
 fn r19_a_backup_takes_no_more_bodies_than_it_has_room_for() {
     let mut cluster = Cluster::with(4, Parameters { checkpoint_interval: 64, ..Parameters::default() });
     cluster.config.limits.body_bytes = 40 << 10;

@@ -92,7 +92,7 @@ pub enum Alarm {
     /// is ever taken.
     #[error("the log is full up to {0} and no checkpoint becomes stable: replicas are missing or their states differ")]
     NoStableCheckpoint(SequenceNumber),
-    /// The primary proposes something else where a batch is committed (R6). No vote is given.
+    /// The primary proposes something else where a batch is committed in its view or before (R6). No vote is given.
     #[error("the primary proposes another batch at {0}, where one is committed")]
     ProposalContradictsCommitted(SequenceNumber),
     /// A replica signed two states for one checkpoint (R17).

@@ -72,8 +72,12 @@ impl Replica {
         }
         let parked = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).filter(|header| !header.accepted);
         let Some(header) = parked.map(|header| header.signed.clone()) else { return };
-        if self.ordering.committed_digest(sequence).is_some_and(|digest| digest != header.digest) {
-            self.tell(Event::Alarm(Alarm::ProposalContradictsCommitted(sequence)));
+        let committed = self.ordering.committed(sequence).map(|known| &known.certificate);
+        if let Some(committed) = committed.filter(|committed| committed.digest != header.digest) {
+            // A primary that is left behind cannot know what a later view committed.
+            if committed.view <= header.view {
+                self.tell(Event::Alarm(Alarm::ProposalContradictsCommitted(sequence)));
+            }
             return;
         }
         if !self.bodies.holds(&header.digest) {
