@@ -27,7 +27,8 @@ pub fn outbound(context: &Context) -> Outbound {
     })
 }
 
-fn other_batch(context: &Context, header: &Signed<PrePrepare>, body: Blob) -> Option<Message> {
+/// The same requests at another time.
+pub fn other_batch(context: &Context, header: &Signed<PrePrepare>, body: Blob) -> Option<Message> {
     let Proposal::Valid(batch) = context.authenticator.verify_body(body) else { return None };
     let other = Batch::of_verified(batch.time().saturating_add(1), batch.verified_requests().collect());
     let header = context.signer.sign(PrePrepare { digest: other.digest(), ..**header }).into_inner();

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod bad_signer;
+mod belated;
 mod body_withholder;
 mod censor;
 mod certificate_forger;

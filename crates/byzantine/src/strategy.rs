@@ -8,6 +8,7 @@ use std::str::FromStr;
 #[expect(missing_docs, reason = "the summaries say it")]
 pub enum Strategy {
     Equivocate,
+    Belated,
     DoubleVote,
     Mute,
     MutePrimary,
@@ -53,8 +54,9 @@ fn names() -> String {
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Equivocate,
+        Self::Belated,
         Self::DoubleVote,
         Self::Mute,
         Self::MutePrimary,
@@ -93,6 +95,7 @@ impl Strategy {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Equivocate => "equivocate",
+            Self::Belated => "belated",
             Self::DoubleVote => "double-vote",
             Self::Mute => "mute",
             Self::MutePrimary => "mute-primary",
@@ -132,6 +135,7 @@ impl Strategy {
     pub const fn summary(self) -> &'static str {
         match self {
             Self::Equivocate => "as primary one proposal to one half, another to the rest; votes for both",
+            Self::Belated => "as primary leaves one backup out, and proposes to it what contradicts what the others committed",
             Self::DoubleVote => "prepares and commits two digests for one number",
             Self::Mute => "says nothing at all",
             Self::MutePrimary => "says nothing while it is primary",
@@ -173,6 +177,7 @@ impl Strategy {
     pub fn outbound(self, context: &Context) -> Outbound {
         let lie = match self {
             Self::Equivocate => equivocator::outbound(context),
+            Self::Belated => belated::outbound(context),
             Self::DoubleVote => double_voter::outbound(context),
             Self::Mute => mute::outbound(),
             Self::MutePrimary => mute_primary::outbound(context),

@@ -17,7 +17,7 @@ fn every_strategy_has_a_name_of_its_own_and_a_summary() {
         }
     }
     let refused = "flatter".parse::<Lie>().unwrap_err().to_string();
-    assert!(refused.starts_with("flatter is no strategy: one of equivocate, double-vote, mute,"), "{refused}");
+    assert!(refused.starts_with("flatter is no strategy: one of equivocate, belated, double-vote,"), "{refused}");
     assert!("intermittent:".parse::<Lie>().is_err() && "intermittent:intermittent:mute".parse::<Lie>().is_err());
 }
 

@@ -1,6 +1,6 @@
 //! Lies of a primary about what it proposes.
 
-use crate::world::{Liar, World, digest, id};
+use crate::world::{Liar, World, digest, id, status};
 use pbft_byzantine::Strategy;
 use pbft_crypto::Digest;
 use pbft_message::*;
@@ -43,6 +43,26 @@ fn an_equivocator_proposes_two_valid_batches_and_votes_for_both() {
         let answer = liar.hears(id(backup), &world.prepare(0, 1, digest, id(backup)));
         assert_eq!(answer, [(id(backup), world.commit(0, 1, digest, PRIMARY))]);
     }
+}
+
+#[test]
+fn a_belated_primary_proposes_to_one_backup_what_contradicts_the_batch_that_it_has_executed() {
+    let world = World::of(4);
+    let mut liar = Liar::new(&world, Strategy::Belated, PRIMARY);
+    let proposal = world.pre_prepare(0, 1, &world.batch(&[0]));
+    let others = world.others(PRIMARY);
+    let (told, left_out): (Vec<_>, Vec<_>) = others.into_iter().partition(|to| liar.tells(*to, &proposal) == [proposal.clone()]);
+    assert_eq!((told.len(), left_out.len()), (2, 1));
+    assert_eq!(liar.tells(left_out[0], &world.pre_prepare(0, 2, &world.batch(&[1]))), []);
+    assert_eq!(liar.hears(told[0], &status(0, 1)), []);
+    assert_eq!(liar.hears(left_out[0], &status(0, 0)), []);
+    let late = liar.hears(left_out[0], &status(0, 1));
+    assert_eq!((late.len(), late[0].0), (1, left_out[0]));
+    let ((first, one), (second, other)) = (valid(&world, &proposal), valid(&world, &late[0].1));
+    assert_eq!((first.view, first.sequence), (second.view, second.sequence));
+    assert_ne!(first.digest, second.digest);
+    assert_eq!(requests(&one), requests(&other));
+    assert_eq!(liar.hears(left_out[0], &status(0, 1)), [], "once");
 }
 
 #[test]

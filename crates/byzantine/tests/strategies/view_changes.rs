@@ -1,6 +1,6 @@
 //! Lies in view changes.
 
-use crate::world::{Liar, World, digest, id};
+use crate::world::{Liar, World, digest, id, status};
 use pbft_byzantine::Strategy;
 use pbft_message::*;
 use std::collections::BTreeSet;
@@ -138,24 +138,9 @@ fn a_new_view_splitter_opens_the_view_twice_and_both_follow() {
     assert_eq!((even.pre_prepares.len(), odd.pre_prepares.len()), (2, 0));
     let suspect = Message::Suspect { view: View(1) };
     assert_eq!(liar.tells(id(3), &suspect), [suspect]);
-    let told: Vec<_> = (0..80).flat_map(|executed| liar.tells(id(3), &status(executed))).collect();
+    let told: Vec<_> = (0..80).flat_map(|executed| liar.tells(id(3), &status(1, executed))).collect();
     let given_away = told.iter().filter(|message| **message == new_view).count();
     assert!(told.len() == 80 + given_away && (3..30).contains(&given_away), "{given_away}");
-}
-
-fn status(executed: u64) -> Message {
-    let (executed, nothing) = (SequenceNumber(executed), SequenceNumber(0));
-    Message::Status(Status {
-        view: View(1),
-        active: true,
-        low_watermark: nothing,
-        executed,
-        oldest_served: SequenceNumber(1),
-        prepared: vec![],
-        committed: vec![],
-        asks: None,
-        votes: true,
-    })
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Lies in votes and checkpoints.
 
-use crate::world::{Liar, World, digest, id};
+use crate::world::{Liar, World, digest, id, status};
 use pbft_byzantine::Strategy;
 use pbft_message::*;
 use std::collections::BTreeSet;
@@ -94,22 +94,6 @@ fn a_small_scope_mutator_alters_one_field_of_some_votes() {
     assert!(refused >= altered[3] && refused < altered.iter().sum());
 }
 
-fn status(executed: u64) -> Message {
-    let (prepared, committed) = (vec![], vec![]);
-    let (executed, low_watermark) = (SequenceNumber(executed), SequenceNumber(0));
-    Message::Status(Status {
-        view: View(0),
-        active: true,
-        low_watermark,
-        executed,
-        oldest_served: SequenceNumber(1),
-        prepared,
-        committed,
-        asks: None,
-        votes: true,
-    })
-}
-
 #[test]
 fn r06_no_certificate_of_a_certificate_forger_is_valid() {
     let world = World::of(4);
@@ -119,8 +103,8 @@ fn r06_no_certificate_of_a_certificate_forger_is_valid() {
     }
     let mut kinds = BTreeSet::new();
     for executed in 0..60 {
-        let told = liar.tells(id(3), &status(executed));
-        assert_eq!((told.len(), &told[0]), (2, &status(executed)));
+        let told = liar.tells(id(3), &status(0, executed));
+        assert_eq!((told.len(), &told[0]), (2, &status(0, executed)));
         assert!(world.judges(OWN, &told[1]).is_err(), "{:?}", told[1]);
         kinds.insert(match &told[1] {
             Message::Committed { certificate, .. } => (0, certificate.commits.len(), certificate.digest == NULL_DIGEST),
@@ -169,7 +153,7 @@ fn r17_no_accusation_of_a_false_witness_is_valid_and_no_vote_that_it_shows() {
     liar.hears(id(2), &world.new_view(2, vec![honest(0), honest(2), honest(3)]));
     let (mut kinds, mut invented, mut stale) = (BTreeSet::new(), 0, 0);
     for number in 0..200 {
-        for message in liar.tells(id(3), &status(number)).into_iter().skip(1) {
+        for message in liar.tells(id(3), &status(0, number)).into_iter().skip(1) {
             assert!(world.judges(OWN, &message).is_err(), "{message:?}");
             let Message::Evidence(evidence) = message else { panic!("{message:?} is no evidence") };
             kinds.insert(evidence.kind());

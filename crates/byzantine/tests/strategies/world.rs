@@ -147,6 +147,21 @@ impl World {
     }
 }
 
+/// Where a replica that has executed so much in this view says that it stands.
+pub fn status(view: u64, executed: u64) -> Message {
+    Message::Status(Status {
+        view: View(view),
+        active: true,
+        low_watermark: SequenceNumber(0),
+        executed: SequenceNumber(executed),
+        oldest_served: SequenceNumber(1),
+        prepared: vec![],
+        committed: vec![],
+        asks: None,
+        votes: true,
+    })
+}
+
 /// A lie at the seam, and the replica that tells it.
 pub struct Liar {
     outbound: Outbound,
