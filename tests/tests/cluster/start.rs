@@ -294,5 +294,5 @@ async fn an_unknown_strategy_is_wrong_usage() {
     let (_network, home) = home().await;
     let (code, message) = ended(on(&home, pbft(), &["byzantine", "--strategy", "flatter"])).await;
     assert_eq!(code, 2, "{message}");
-    assert!(message.contains("one of equivocate, double-vote, mute"), "{message}");
+    assert!(message.contains("one of equivocate, belated, double-vote"), "{message}");
 }
