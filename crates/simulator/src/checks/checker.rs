@@ -242,6 +242,12 @@ impl Checker {
         self.committed.get(&sequence).copied()
     }
 
+    /// The last number at which a batch with requests is committed.
+    pub fn last_with_requests(&self) -> SequenceNumber {
+        let last = self.committed.iter().rev().find(|(_, digest)| **digest != NULL_DIGEST);
+        last.map(|(sequence, _)| *sequence).unwrap_or_default()
+    }
+
     /// A correct replica that has executed all up to a number answers a client.
     pub fn replied(&mut self, id: u32, reply: &Reply, executed: SequenceNumber) {
         let watched = &self.replicas[id as usize];
