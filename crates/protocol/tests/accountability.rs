@@ -358,6 +358,15 @@ fn r17_two_new_views_are_caught_wherever_the_first_one_stands() {
     assert_eq!(cluster.evidence(WITNESS), [(1, kind)], "the view of both is left");
 
     let mut cluster = Cluster::new(4);
+    let later = [0, 1, 3].map(|id| view_change(&cluster, 3, vec![], id)).to_vec();
+    let later = Message::NewView(new_view(&cluster, 3, later));
+    tell(&mut cluster, 1, first.clone());
+    tell(&mut cluster, 3, later);
+    assert!(cluster.replica(WITNESS).is_active() && cluster.replica(WITNESS).view() == View(3));
+    tell(&mut cluster, 1, second.clone());
+    assert_eq!(cluster.evidence(WITNESS), [(1, kind)], "a higher view is entered");
+
+    let mut cluster = Cluster::new(4);
     let changes = (0..3).map(|id| view_change(&cluster, 1, vec![], id)).collect();
     let false_one = signed_new_view(&cluster, 1, changes, vec![header(&cluster, 1, ONE, NULL_DIGEST)]);
     tell(&mut cluster, 1, Message::NewView(false_one));

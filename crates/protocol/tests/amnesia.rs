@@ -125,6 +125,28 @@ fn r16_a_lost_checkpoint_halts_also_when_all_votes_are_settled() {
 }
 
 #[test]
+fn r16_a_lost_prepare_halts_also_when_only_certificates_of_prepares_hold_it() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie = Box::new(|from, _, message| match message {
+        Message::Prepare { .. } if from == 3 => vec![],
+        Message::Commit(_) => vec![],
+        _ => vec![message],
+    });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(10);
+    assert!(cluster.nodes[0].journal.iter().any(|record| matches!(record, Record::Prepared(_))));
+    cluster.crash(2);
+    cluster.nodes[2].journal.clear();
+    cluster.lie = Box::new(|_, _, message| if message.name() == "prepare" { vec![] } else { vec![message] });
+    for id in [0, 1, 3] {
+        cluster.crash(id);
+        cluster.restart(id);
+    }
+    cluster.restart(2);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+}
+
+#[test]
 fn r16_a_replica_that_only_restarted_never_halts_and_votes_again() {
     for victim in 0..4 {
         let mut cluster = Cluster::new(4);
