@@ -524,6 +524,41 @@ fn r06_a_primary_left_behind_is_not_blamed_for_what_a_later_view_committed() {
 }
 
 #[test]
+fn r06_what_was_accepted_before_another_batch_is_known_as_committed_gets_no_commit() {
+    let mut cluster = Cluster::new(4);
+    let (digest, proposal) = signed::proposal(&mut cluster, 0, "early");
+    cluster.inject(0, 3, proposal);
+    cluster.run(2);
+    assert_eq!(cluster.told(3, |event| matches!(event, Event::Alarm(_))), 0);
+    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
+    let certificate = signed::committed(&cluster, 1, batch.digest(), &[0, 1, 2]);
+    cluster.inject(2, 3, Message::Committed { certificate, body: batch.bytes().clone() });
+    for from in [1, 2] {
+        let prepare = signed::prepare_message(&cluster, 0, digest, from);
+        cluster.inject(from, 3, prepare);
+    }
+    cluster.run(10);
+    assert_eq!(cluster.served(3), 1);
+    let votes = |of: fn(&Record) -> bool| cluster.nodes[3].journal.iter().filter(|record| of(record)).count();
+    assert_eq!(votes(|record| matches!(record, Record::Prepare(_))), 1);
+    assert_eq!(votes(|record| matches!(record, Record::Prepared(_) | Record::Commit(_))), 0);
+}
+
+#[test]
+fn r06_a_primary_proposes_nothing_where_it_knows_what_a_later_view_committed() {
+    let mut cluster = Cluster::new(4);
+    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
+    let certificate = signed::committed(&cluster, 1, batch.digest(), &[1, 2, 3]);
+    cluster.inject(2, 0, Message::Committed { certificate, body: batch.bytes().clone() });
+    cluster.run(2);
+    assert_eq!(cluster.served(0), 1);
+    cluster.submit(0, "another").unwrap();
+    cluster.run(10);
+    assert!(cluster.replica(0).is_active() && cluster.replica(0).view() == View(0));
+    assert!(!cluster.nodes[0].journal.iter().any(|record| matches!(record, Record::PrePrepare(_))));
+}
+
+#[test]
 fn r19_a_backup_takes_no_more_bodies_than_it_has_room_for() {
     let mut cluster = Cluster::with(4, Parameters { checkpoint_interval: 64, ..Parameters::default() });
     cluster.config.limits.body_bytes = 40 << 10;

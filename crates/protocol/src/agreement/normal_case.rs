@@ -72,10 +72,9 @@ impl Replica {
         }
         let parked = self.log.slot(sequence).and_then(|slot| slot.header.as_ref()).filter(|header| !header.accepted);
         let Some(header) = parked.map(|header| header.signed.clone()) else { return };
-        let committed = self.ordering.committed(sequence).map(|known| &known.certificate);
-        if let Some(committed) = committed.filter(|committed| committed.digest != header.digest) {
+        if let Some(other) = self.ordering.other_committed(&header) {
             // A primary that is left behind cannot know what a later view committed.
-            if committed.view <= header.view {
+            if other.view <= header.view {
                 self.tell(Event::Alarm(Alarm::ProposalContradictsCommitted(sequence)));
             }
             return;
@@ -176,6 +175,9 @@ impl Replica {
             return;
         }
         let Some(header) = slot.accepted() else { return };
+        if self.ordering.other_committed(header).is_some() {
+            return;
+        }
         let prepares = slot.prepares.values().map(|(prepare, _)| prepare);
         let Some(certificate) = Verified::<PreparedCertificate>::assemble(header, prepares, self.genesis()) else { return };
         let digest = certificate.digest;

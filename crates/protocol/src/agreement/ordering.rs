@@ -41,6 +41,11 @@ impl Ordering {
         self.committed.get(&sequence).map(|committed| committed.certificate.digest)
     }
 
+    /// Where this is proposed another batch is committed: nobody who knows that votes for it (R6).
+    pub fn other_committed(&self, header: &PrePrepare) -> Option<&CommitCertificate> {
+        self.committed.get(&header.sequence).map(|known| &*known.certificate).filter(|known| known.digest != header.digest)
+    }
+
     pub fn committed_above(&self, sequence: SequenceNumber) -> impl Iterator<Item = (SequenceNumber, &Committed)> {
         self.committed.range(sequence.next()..).map(|(sequence, committed)| (*sequence, committed))
     }

@@ -43,15 +43,20 @@ impl Replica {
 
     /// The window, the executor's lag, the memory and the pipeline all bound how far proposals run ahead (R19).
     fn has_room_to_propose(&self) -> bool {
-        let next = self.view_changes.next_sequence;
         let in_flight = self.view_changes.next_sequence.minus(1).above(self.ordering.frontier.max(self.log.low()));
         // What comes after a state that is being fetched waits for it, not for the executor.
         let lag = self.ordering.dispatched.above(self.ordering.executed);
-        next <= self.log.high()
+        self.may_propose_next()
             && in_flight < self.config.limits.pipeline
             && (in_flight < 2 || self.is_large_batch_waiting())
             && lag < self.config.limits.execution_lag
             && !self.is_heavy()
+    }
+
+    /// Inside the window, and where no later view has committed anything that is known here (R6): a primary that is left behind.
+    fn may_propose_next(&self) -> bool {
+        let next = self.view_changes.next_sequence;
+        next <= self.log.high() && self.ordering.committed(next).is_none()
     }
 
     /// What a batch costs hardly depends on its size: many small ones in flight would take from all what large ones save.
@@ -112,7 +117,7 @@ impl Replica {
         let past = self.view_changes.next_sequence.minus(1).0.checked_rem(interval).unwrap_or(0);
         let missing = if past == 0 { 0 } else { interval.saturating_sub(past) };
         for _ in 0..missing {
-            if self.view_changes.next_sequence > self.log.high() {
+            if !self.may_propose_next() {
                 return;
             }
             self.propose_body(None);

@@ -102,6 +102,7 @@ impl Checker {
                 });
             }
             Record::PrePrepare(header) if header.replica.0 == id => {
+                self.not_against_committed(id, header.sequence, header.digest);
                 self.own_vote(id, "proposes", (header.view, header.sequence), (view, entered), replica);
             }
             Record::Prepared(certificate) => {
