@@ -39,9 +39,9 @@ impl MemoryFile {
     fn sync(&mut self) {
         for (offset, bytes) in std::mem::take(&mut self.unsynced) {
             overwrite(&mut self.durable, offset, &bytes);
-            let end = |offset: u64, bytes: &[u8]| offset.saturating_add(bytes.len() as u64);
-            let covers = |(other, lost): &(u64, Vec<u8>)| offset <= *other && end(*other, lost) <= end(offset, &bytes);
-            self.stranded.retain(|lost| !covers(lost));
+            let end = offset.saturating_add(bytes.len() as u64);
+            let stranded = std::mem::take(&mut self.stranded);
+            self.stranded = stranded.iter().flat_map(|lost| outside(lost, offset, end)).collect();
         }
     }
 }
@@ -185,6 +185,14 @@ fn sectors(mut offset: u64, mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8
     })
 }
 
+/// What of a write is before `start`, and what from `end` on.
+fn outside((offset, bytes): &(u64, Vec<u8>), start: u64, end: u64) -> impl Iterator<Item = (u64, Vec<u8>)> {
+    let at = |place: u64| bytes.split_at(place.saturating_sub(*offset).min(bytes.len() as u64) as usize);
+    let ((before, _), (_, after)) = (at(start), at(end));
+    let parts = [(*offset, before.to_vec()), (end.max(*offset), after.to_vec())];
+    parts.into_iter().filter(|(_, part)| !part.is_empty())
+}
+
 fn overwrite(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     let start = offset as usize;
     let end = start.saturating_add(bytes.len());
@@ -311,6 +319,24 @@ mod tests {
         assert_eq!(content.len(), 1110);
         let ones: Vec<usize> = (0..1110).filter(|at| content[*at] == 1).collect();
         assert_eq!(ones, [&[510, 511][..], &(1024..1110).collect::<Vec<_>>()].concat());
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_does_not_come_over_what_was_written_since() {
+        for survives in [false, true] {
+            let mut disk = disk_with("a", &[0; 6]);
+            disk.write_at("a", 1, &[1; 4]).unwrap();
+            disk.fail_at(disk.operations());
+            assert!(disk.sync("a").is_err());
+            for (offset, bytes) in [(2, [2; 2].as_slice()), (0, &[3]), (5, &[3])] {
+                disk.write_at("a", offset, bytes).unwrap();
+            }
+            disk.sync("a").unwrap();
+            assert_eq!(disk.read_at("a", 0, 9).unwrap(), [3, 1, 2, 2, 1, 3]);
+            disk.crash(|_| survives);
+            let left = u8::from(survives);
+            assert_eq!(disk.read_at("a", 0, 9).unwrap(), [3, left, 2, 2, left, 3]);
+        }
     }
 
     #[test]
