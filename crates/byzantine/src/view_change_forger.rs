@@ -5,11 +5,11 @@ use pbft_message::*;
 use pbft_protocol::Outbound;
 
 /// How many forgeries there are.
-const FORGERIES: u64 = 7;
+const FORGERIES: u64 = 8;
 
 /// Its view-changes hold certificates that prove nothing, in turn, beginning with any: one signer many times, prepared in the
-/// new view itself, signatures over another digest, too few signers, a stranger, no signature of the primary, and a stable
-/// checkpoint of one signer. None is valid.
+/// new view itself, signatures over another digest, too few signers, a stranger, no signature of the primary, a prepare of its
+/// own where it was the primary itself, and a stable checkpoint of one signer. None is valid.
 pub fn outbound(context: &Context) -> Outbound {
     let context = context.clone();
     let mut turn = context.seed;
@@ -37,6 +37,7 @@ fn forged(context: &Context, change: &ViewChange, turn: u64) -> ViewChange {
             }
         }
         5 => certificate.pre_prepare = certificate.prepares.first().map_or(certificate.pre_prepare, |(_, signature)| *signature),
+        6 if context.leads(certificate.view) => prepare_own(context, &mut certificate),
         _ => forged.stable = Some(one_signer(context, change)),
     }
     forged.prepared.push(certificate);
@@ -47,6 +48,15 @@ fn repeat_first(signers: &mut SignatureList) {
     if let Some(first) = signers.first().copied() {
         signers.fill(first);
     }
+}
+
+/// The primary among the backups.
+fn prepare_own(context: &Context, certificate: &mut PreparedCertificate) {
+    let PreparedCertificate { view, sequence, digest, .. } = *certificate;
+    let own = context.signer.replica();
+    certificate.prepares.pop();
+    certificate.prepares.push((own, context.signer.sign(Prepare { view, sequence, digest, replica: own }).signature()));
+    certificate.prepares.sort_by_key(|(replica, _)| *replica);
 }
 
 /// Where nothing prepared: a certificate of nobody's votes but this replica's.

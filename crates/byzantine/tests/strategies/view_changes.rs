@@ -75,11 +75,11 @@ fn a_view_change_liar_hides_what_prepared_in_its_own_new_view_too() {
 fn r11_no_forgery_of_a_view_change_forger_is_valid() {
     let world = World::of(4);
     for (stable, prepared) in [(Some(4), &[5, 6][..]), (None, &[])] {
-        let mut liar = Liar::new(&world, Strategy::ViewChangeForger, OWN);
+        let mut liar = Liar::with_seed(&world, Strategy::ViewChangeForger, OWN, 0);
         let honest = world.view_change(1, stable, prepared, OWN);
         assert!(world.judges(OWN, &Message::ViewChange(honest.clone())).is_ok());
         let refusals: Vec<_> =
-            (0..7).map(|_| world.judges(OWN, &Message::ViewChange(told_change(&mut liar, &honest))).unwrap_err()).collect();
+            (0..8).map(|_| world.judges(OWN, &Message::ViewChange(told_change(&mut liar, &honest))).unwrap_err()).collect();
         let expected = [
             Invalid::BadCertificate,
             Invalid::BadViewChange("a prepared certificate of the new view or a later one"),
@@ -88,9 +88,23 @@ fn r11_no_forgery_of_a_view_change_forger_is_valid() {
             Invalid::UnknownReplica,
             Invalid::BadSignature,
             Invalid::BadCertificate,
+            Invalid::BadCertificate,
         ];
         assert_eq!(refusals, expected);
     }
+}
+
+#[test]
+fn r05_a_view_change_forger_that_was_primary_prepares_among_the_backups() {
+    let world = World::of(4);
+    let primary = id(0);
+    let mut liar = Liar::new(&world, Strategy::ViewChangeForger, primary);
+    let honest = world.view_change(1, None, &[1], primary);
+    let forged: Vec<_> = (0..8).map(|_| told_change(&mut liar, &honest)).collect();
+    let own = |change: &&Signed<ViewChange>| change.prepared[0].prepares.iter().any(|(signer, _)| *signer == primary);
+    let own: Vec<_> = forged.iter().filter(own).collect();
+    assert_eq!(own.len(), 1);
+    assert_eq!(world.judges(primary, &Message::ViewChange(own[0].clone())), Err(Invalid::WrongRole));
 }
 
 #[test]
