@@ -36,7 +36,7 @@ impl Replica {
             self.propose_body(Some(Batch::of_verified(time, requests)));
         }
         // Large batches have filled the memory before the next checkpoint could free it: go there without them.
-        if self.requests.has_unproposed() && self.is_heavy() && self.view_changes.next_sequence.minus(1) <= self.ordering.frontier {
+        if self.requests.has_unproposed() && self.view_changes.next_sequence.minus(1) <= self.ordering.frontier && self.is_heavy() {
             self.pad_to_checkpoint();
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Requests {
     waiting: BTreeMap<ClientId, Waiting>,
     /// Clients with requests that are not proposed, in turn: the primary serves them round-robin (R18).
     turn: VecDeque<ClientId>,
+    /// How many of all clients are not proposed.
+    unproposed: usize,
     /// Since when each client's lowest watched request is watched (R10).
     watched: BTreeSet<(Duration, ClientId)>,
     count: usize,
@@ -87,6 +89,7 @@ impl Requests {
             windows,
             waiting: BTreeMap::new(),
             turn: VecDeque::new(),
+            unproposed: 0,
             watched: BTreeSet::new(),
             count: 0,
             bytes: 0,
@@ -141,12 +144,11 @@ impl Requests {
             return Ok(Taken::Waiting);
         }
         let full = self.count >= self.limits.count || self.bytes.saturating_add(request.size()) > self.limits.bytes;
-        let (queued, relayed_before) = self
-            .waiting
-            .get(&client)
-            .map_or((0, false), |waiting| (waiting.requests.len(), waiting.requests.values().any(|pending| pending.relayed)));
-        let reserved = relayed && !relayed_before;
-        if (full || queued >= self.limits.per_client) && !reserved {
+        let waiting = self.waiting.get(&client);
+        let has_relayed = |waiting: &Waiting| waiting.requests.values().any(|pending| pending.relayed);
+        let is_busy = full || waiting.is_some_and(|waiting| waiting.requests.len() >= self.limits.per_client);
+        let is_reserved = is_busy && relayed && !waiting.is_some_and(has_relayed);
+        if is_busy && !is_reserved {
             return Err(RequestRefusal::Busy { retry_after_ms: RETRY_AFTER_MS });
         }
         let waiting = self.waiting.entry(client).or_default();
@@ -156,6 +158,7 @@ impl Requests {
             self.turn.push_back(client);
         }
         waiting.unproposed.insert(timestamp);
+        self.unproposed = self.unproposed.saturating_add(1);
         waiting.requests.insert(timestamp, Pending { request, digest, since: now, watched: watch, relayed });
         if watch {
             self.watch_lowest(client, now);
@@ -181,6 +184,7 @@ impl Requests {
             batch.push(pending.request.clone());
             self.delays.0.proposed.add(now.saturating_sub(pending.since));
             waiting.unproposed.remove(&timestamp);
+            self.unproposed = self.unproposed.saturating_sub(1);
             if !waiting.unproposed.is_empty() {
                 self.turn.push_back(client);
             }
@@ -212,10 +216,8 @@ impl Requests {
 
     /// How many requests are not proposed, and about how many bytes they have.
     pub fn size_unproposed(&self) -> (usize, usize) {
-        let waiting = self.turn.iter().filter_map(|client| self.waiting.get(client));
-        let requests = waiting.fold(0, |sum: usize, waiting| sum.saturating_add(waiting.unproposed.len()));
         let each = self.bytes.checked_div(self.count).unwrap_or(0);
-        (requests, requests.saturating_mul(each))
+        (self.unproposed, self.unproposed.saturating_mul(each))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -268,10 +270,15 @@ impl Requests {
         let pending = waiting.requests.remove(&timestamp)?;
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(pending.request.size());
-        if waiting.unproposed.remove(&timestamp) && waiting.unproposed.is_empty() {
-            self.turn.retain(|other| *other != client);
+        if waiting.unproposed.remove(&timestamp) {
+            self.unproposed = self.unproposed.saturating_sub(1);
+            if waiting.unproposed.is_empty() {
+                self.turn.retain(|other| *other != client);
+            }
         }
-        self.watch_lowest(client, now);
+        if waiting.lowest_watched.is_some_and(|(lowest, _)| lowest == timestamp) {
+            self.watch_lowest(client, now);
+        }
         if self.waiting.get(&client).is_some_and(|waiting| waiting.requests.is_empty()) {
             self.waiting.remove(&client);
         }
@@ -323,6 +330,7 @@ impl Requests {
     /// again.
     pub fn requeue(&mut self, now: Duration) {
         self.turn = self.waiting.keys().copied().collect();
+        self.unproposed = self.count;
         self.watched = self.waiting.keys().map(|client| (now, *client)).collect();
         for waiting in self.waiting.values_mut() {
             waiting.unproposed = waiting.requests.keys().copied().collect();
@@ -334,17 +342,21 @@ impl Requests {
 
     /// These requests are in a proposal already.
     pub fn proposed(&mut self, batch: &Batch, now: Duration) {
+        let mut emptied = false;
         for request in batch.requests() {
             let Some(waiting) = self.waiting.get_mut(&request.client) else { continue };
             if !waiting.unproposed.remove(&request.timestamp) {
                 continue;
             }
+            self.unproposed = self.unproposed.saturating_sub(1);
             if let Some(pending) = waiting.requests.get(&request.timestamp) {
                 self.delays.0.proposed.add(now.saturating_sub(pending.since));
             }
-            if waiting.unproposed.is_empty() {
-                self.turn.retain(|client| *client != request.client);
-            }
+            emptied |= waiting.unproposed.is_empty();
+        }
+        if emptied {
+            let waiting = &self.waiting;
+            self.turn.retain(|client| waiting.get(client).is_some_and(|waiting| !waiting.unproposed.is_empty()));
         }
     }
 

@@ -146,6 +146,25 @@ fn r10_what_is_in_a_proposal_is_not_proposed_and_others_of_its_client_are() {
 }
 
 #[test]
+fn r19_what_is_not_proposed_is_counted() {
+    let mut desk = Desk::new();
+    desk.take_all(&[(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (2, 1)]);
+    let size = desk.request(0, 1, &[0; 10]).size();
+    let unproposed = |desk: &Desk| desk.requests.size_unproposed();
+    assert_eq!(unproposed(&desk), (6, 6 * size));
+    desk.next_batch(1);
+    assert_eq!(unproposed(&desk), (5, 5 * size));
+    let batch = desk.batch(&[(0, 1), (1, 1), (2, 1)]);
+    desk.requests.proposed(&batch, ms(1));
+    assert_eq!(unproposed(&desk), (3, 3 * size), "one of them was in a batch before");
+    let batch = desk.batch(&[(0, 1), (0, 2)]);
+    desk.requests.ordered(&batch, ms(2));
+    assert_eq!(unproposed(&desk), (2, 2 * size));
+    desk.requests.requeue(ms(3));
+    assert_eq!((unproposed(&desk).0, desk.requests.count()), (4, 4));
+}
+
+#[test]
 fn r18_of_each_client_the_lowest_request_is_measured() {
     let mut desk = Desk::new();
     for (timestamp, at) in [(2, 5), (1, 7)] {
