@@ -148,15 +148,16 @@ fn r11_a_view_change_with_one_fault_is_dropped_whole() {
 #[test]
 fn r12_a_new_view_needs_a_quorum_of_distinct_view_changes_the_primarys_own_among_them() {
     let new_view = |changes: Vec<Signed<ViewChange>>| {
-        signer(1).sign(NewView { view: View(1), view_changes: changes, pre_prepares: vec![], replica: ReplicaId(1) }).into_inner()
+        signer(1).sign(NewView { view: View(5), view_changes: changes, pre_prepares: vec![], replica: ReplicaId(1) }).into_inner()
     };
-    let change = |id| view_change(1, id, vec![]);
+    let change = |id| view_change(5, id, vec![]);
     assert!(authenticator().verify_new_view(new_view(vec![change(0), change(1), change(2)])).is_ok());
     for wrong in [
         vec![change(0), change(1)],
         vec![change(0), change(1), change(1)],
         vec![change(0), change(2), change(3)],
-        vec![change(0), change(1), view_change(2, 2, vec![])],
+        vec![change(0), change(1), view_change(4, 2, vec![])],
+        vec![change(0), change(1), view_change(6, 2, vec![])],
     ] {
         assert!(matches!(authenticator().verify_new_view(new_view(wrong)), Err(Invalid::BadNewView(_))));
     }
