@@ -484,6 +484,27 @@ fn r14_a_new_target_keeps_the_chunks_that_are_here() {
 }
 
 #[test]
+fn r14_what_a_silent_peer_was_asked_for_of_an_older_state_is_wanted_no_more() {
+    let (mut source, first) = source();
+    let mut session = Session::of(&first, 3);
+    session.step(&mut source.executor);
+    let questions = session.questions();
+    assert_eq!(questions.len(), 3, "all are asked for chunks");
+    let dead = questions[0].0;
+    let all: Vec<String> = ('a'..='z').map(|key| format!("append {key} newer")).collect();
+    source.run(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let newer = source.reach_stable();
+    session.transfer.retarget(newer.clone());
+    for (peer, question) in &questions[1..] {
+        session.take(*peer, source.executor.serve(question));
+    }
+    session.step(&mut source.executor); // the outline
+    session.now += Duration::from_secs(5); // more than it has
+    let installed = session.run(&mut source.executor, |peer, reply| (peer != dead).then_some(reply));
+    assert_eq!((installed.certificate(), session.poisons), (&newer, vec![]));
+}
+
+#[test]
 fn r14_a_state_that_is_here_but_for_the_certificate_needs_no_chunk() {
     let (mut source, certificate) = source();
     let local = source.executor.local();
