@@ -1,8 +1,10 @@
 use super::world::*;
 use crate::execution::*;
+use crate::service::{Context, RestoreError, Service, Snapshot};
 use pbft_crypto::Digest;
 use pbft_message::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 fn history(world: &mut World) -> Vec<Option<Digest>> {
     (1..=3 * K).map(|step| world.run(&[&format!("append {} x", char::from(b'a' + step as u8))]).checkpoint).collect()
@@ -48,6 +50,54 @@ fn r09_what_is_hashed_ahead_and_changes_again_is_hashed_again() {
         assert_eq!(*frozen.service_leaves, leaves, "{step}");
     }
     assert_eq!(world.executor.local().state.sequence, SequenceNumber(320));
+}
+
+/// So many chunks of a byte that every operation changes all of them; more than are hashed ahead at a time.
+#[derive(Clone)]
+struct Wide {
+    chunks: [u8; 300],
+    changed: bool,
+}
+
+impl Service for Wide {
+    fn execute(&mut self, _: &Context, _: &[u8]) -> Vec<u8> {
+        self.chunks.iter_mut().for_each(|chunk| *chunk += 1);
+        self.changed = true;
+        Vec::new()
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(self.clone())
+    }
+
+    fn changed_chunks(&mut self) -> Vec<u32> {
+        if std::mem::take(&mut self.changed) { (0..self.chunk_count()).collect() } else { Vec::new() }
+    }
+
+    fn restore(&mut self, _: Vec<Vec<u8>>) -> Result<(), RestoreError> {
+        unreachable!("nothing is fetched")
+    }
+}
+
+impl Snapshot for Wide {
+    fn chunk_count(&self) -> u32 {
+        self.chunks.len() as u32
+    }
+
+    fn chunk(&self, index: u32) -> Vec<u8> {
+        vec![self.chunks[index as usize]]
+    }
+}
+
+#[test]
+fn r09_what_is_too_much_to_be_hashed_ahead_at_a_time_is_hashed_later() {
+    let world = World::new();
+    let mut executor = Executor::new(world.genesis.clone(), Wide { chunks: [0; 300], changed: false });
+    executor.execute(&world.ordered(0, vec![world.request(0, 1, &["change"])])).unwrap();
+    for number in 2..=K {
+        executor.execute(&Ordered { view: View(0), sequence: SequenceNumber(number), body: None }).unwrap();
+    }
+    assert_eq!(executor.local().leaves(StatePart::Service), vec![chunk_digest(&[1]); 300]);
 }
 
 #[test]
