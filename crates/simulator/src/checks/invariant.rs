@@ -121,7 +121,9 @@ impl Invariant {
 
     const fn words(self) -> &'static str {
         match self {
-            Self::Agreement => "for one number, all correct replicas commit the same batch, across views",
+            Self::Agreement => {
+                "for one number, all correct replicas commit the same batch, across views; who knows it proposes and votes for no other"
+            }
             Self::OnePreparedDigest => "no two prepared certificates for one view and number differ",
             Self::NoContradiction => {
                 "no correct replica signs two things for one view and number, nor two checkpoints for one number"
