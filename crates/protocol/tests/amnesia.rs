@@ -4,7 +4,7 @@
 
 mod cluster;
 
-use cluster::{Cluster, save, signed};
+use cluster::{Cluster, MS, save, signed};
 use pbft_crypto::Digest;
 use pbft_message::*;
 use pbft_protocol::agreement::*;
@@ -142,6 +142,27 @@ fn r16_a_lost_prepare_halts_also_when_only_certificates_of_prepares_hold_it() {
         cluster.crash(id);
         cluster.restart(id);
     }
+    cluster.restart(2);
+    cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
+}
+
+#[test]
+fn r16_a_lost_commit_halts_also_when_no_certificate_names_its_signer() {
+    let mut cluster = Cluster::new(4);
+    cluster.delay = Box::new(|from, _, message| match message {
+        Message::Commit(_) if from == 2 => MS * 5,
+        _ => MS,
+    });
+    cluster.submit(0, "a").unwrap();
+    cluster.run(20);
+    for record in [0, 1, 3].iter().flat_map(|id| &cluster.nodes[*id].journal) {
+        let Record::Committed(certificate) = record else { continue };
+        assert!(certificate.commits.iter().all(|(signer, _)| *signer != ReplicaId(2)));
+    }
+    cluster.crash(2);
+    let journal = &mut cluster.nodes[2].journal;
+    let left = journal.iter().position(|record| matches!(record, Record::Commit(_))).unwrap();
+    journal.truncate(left);
     cluster.restart(2);
     cluster.run_until(500, |cluster| is_rolled_back(cluster, 2));
 }
