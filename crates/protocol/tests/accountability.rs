@@ -331,11 +331,11 @@ fn r17_two_view_changes_are_caught_wherever_the_first_one_stands() {
 fn r17_two_new_views_are_caught_wherever_the_first_one_stands() {
     let kind = EvidenceKind::TwoNewViews;
     let mut cluster = Cluster::new(4);
-    let of = |cluster: &Cluster, ids: [u32; 3]| {
-        let changes = ids.map(|id| view_change(cluster, 1, vec![], id)).to_vec();
-        Message::NewView(new_view(cluster, 1, changes))
+    let of = |cluster: &Cluster, view, ids: [u32; 3]| {
+        let changes = ids.map(|id| view_change(cluster, view, vec![], id)).to_vec();
+        Message::NewView(new_view(cluster, view, changes))
     };
-    let (first, second) = (of(&cluster, [0, 1, 2]), of(&cluster, [0, 1, 3]));
+    let (first, second) = (of(&cluster, 1, [0, 1, 2]), of(&cluster, 1, [0, 1, 3]));
     tell(&mut cluster, 1, first.clone());
     tell(&mut cluster, 1, second.clone());
     assert_eq!(cluster.evidence(WITNESS), [(1, kind)], "the first was entered");
@@ -358,10 +358,7 @@ fn r17_two_new_views_are_caught_wherever_the_first_one_stands() {
     assert_eq!(cluster.evidence(WITNESS), [(1, kind)], "the view of both is left");
 
     let mut cluster = Cluster::new(4);
-    let later = [0, 1, 3].map(|id| view_change(&cluster, 3, vec![], id)).to_vec();
-    let later = Message::NewView(new_view(&cluster, 3, later));
-    tell(&mut cluster, 1, first.clone());
-    tell(&mut cluster, 3, later);
+    [(1, first.clone()), (3, of(&cluster, 3, [0, 1, 3]))].into_iter().for_each(|(from, opened)| tell(&mut cluster, from, opened));
     assert!(cluster.replica(WITNESS).is_active() && cluster.replica(WITNESS).view() == View(3));
     tell(&mut cluster, 1, second.clone());
     assert_eq!(cluster.evidence(WITNESS), [(1, kind)], "a higher view is entered");
