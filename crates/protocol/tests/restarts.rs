@@ -360,3 +360,19 @@ fn r09_a_journal_that_cannot_begin_anew_raises_one_alarm() {
     // Nobody can replay from a snapshot that old; a good one in between begins the count anew.
     assert_eq!([4, 4, 32, 4, 4, 4, 4].map(&mut begin), [0, 0, 0, 0, 0, 1, 1]);
 }
+
+#[test]
+fn r09_a_primary_that_restarts_signs_the_checkpoint_that_it_came_to_before_it_voted() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    cluster.nodes[0].executor.stalled = true;
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    assert_eq!((cluster.served(0), cluster.served(1)), (0, 4));
+    cluster.crash(0);
+    cluster.restart(0);
+    let stable = |cluster: &Cluster| [0, 1, 2].iter().all(|id| cluster.replica(*id).low_watermark() == SequenceNumber(4));
+    cluster.run_until(3_000, stable);
+}

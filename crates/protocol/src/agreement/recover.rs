@@ -167,7 +167,8 @@ impl Replica {
         }
         if self.is_primary() && self.view_changes.opened == Some(self.view) {
             // Proposals may have left without being durable: this view is over for its primary (R15).
-            return self.start_view_change(self.view.next(), Reason::Restarted);
+            self.start_view_change(self.view.next(), Reason::Restarted);
+            return self.catch_up_on_votes();
         }
         self.start();
         if !self.view_changes.outstanding.is_empty() {
