@@ -508,12 +508,17 @@ fn r06_a_proposal_of_something_else_than_is_committed_raises_an_alarm_and_gets_n
     assert!(!cluster.sent.iter().any(|(from, _, message)| *from == 3 && matches!(message, Message::Prepare { .. })));
 }
 
+/// Replica 2 shows to another one what view 1 committed at number 1.
+fn tell_committed_later(cluster: &mut Cluster, to: u32) {
+    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
+    let certificate = signed::committed(cluster, 1, batch.digest(), &[1, 2, 3]);
+    cluster.inject(2, to, Message::Committed { certificate, body: batch.bytes().clone() });
+}
+
 #[test]
 fn r06_a_primary_left_behind_is_not_blamed_for_what_a_later_view_committed() {
     let mut cluster = Cluster::new(4);
-    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
-    let certificate = signed::committed(&cluster, 1, batch.digest(), &[0, 1, 2]);
-    cluster.inject(2, 3, Message::Committed { certificate, body: batch.bytes().clone() });
+    tell_committed_later(&mut cluster, 3);
     cluster.run(2);
     assert_eq!(cluster.served(3), 1);
     let (_, proposal) = signed::proposal(&mut cluster, 0, "early");
@@ -530,9 +535,7 @@ fn r06_what_was_accepted_before_another_batch_is_known_as_committed_gets_no_comm
     cluster.inject(0, 3, proposal);
     cluster.run(2);
     assert_eq!(cluster.told(3, |event| matches!(event, Event::Alarm(_))), 0);
-    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
-    let certificate = signed::committed(&cluster, 1, batch.digest(), &[0, 1, 2]);
-    cluster.inject(2, 3, Message::Committed { certificate, body: batch.bytes().clone() });
+    tell_committed_later(&mut cluster, 3);
     for from in [1, 2] {
         let prepare = signed::prepare_message(&cluster, 0, digest, from);
         cluster.inject(from, 3, prepare);
@@ -547,9 +550,7 @@ fn r06_what_was_accepted_before_another_batch_is_known_as_committed_gets_no_comm
 #[test]
 fn r06_a_primary_proposes_nothing_where_it_knows_what_a_later_view_committed() {
     let mut cluster = Cluster::new(4);
-    let batch = Batch::of_verified(7, vec![cluster.request(0, "later")]);
-    let certificate = signed::committed(&cluster, 1, batch.digest(), &[1, 2, 3]);
-    cluster.inject(2, 0, Message::Committed { certificate, body: batch.bytes().clone() });
+    tell_committed_later(&mut cluster, 0);
     cluster.run(2);
     assert_eq!(cluster.served(0), 1);
     cluster.submit(0, "another").unwrap();

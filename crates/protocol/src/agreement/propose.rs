@@ -53,7 +53,7 @@ impl Replica {
             && !self.is_heavy()
     }
 
-    /// Inside the window, and where no later view has committed anything that is known here (R6): a primary that is left behind.
+    /// Inside the window, and where nothing is known as committed (R6): that would be by a later view, which left this primary behind.
     fn may_propose_next(&self) -> bool {
         let next = self.view_changes.next_sequence;
         next <= self.log.high() && self.ordering.committed(next).is_none()

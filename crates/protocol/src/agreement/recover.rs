@@ -163,17 +163,16 @@ impl Replica {
         self.pace.begin(now);
         if !self.active {
             self.timers.set(Timer::Resend, now);
-            return self.catch_up_on_votes();
-        }
-        if self.is_primary() && self.view_changes.opened == Some(self.view) {
+        } else if self.is_primary() && self.view_changes.opened == Some(self.view) {
             // Proposals may have left without being durable: this view is over for its primary (R15).
             self.start_view_change(self.view.next(), Reason::Restarted);
-            return self.catch_up_on_votes();
+        } else {
+            self.start();
+            if !self.view_changes.outstanding.is_empty() {
+                self.timers.set(Timer::Reproposed, now.saturating_add(self.timeout()));
+            }
         }
-        self.start();
-        if !self.view_changes.outstanding.is_empty() {
-            self.timers.set(Timer::Reproposed, now.saturating_add(self.timeout()));
-        }
+        // In whatever view: a full log may wait for a checkpoint of this replica (R9).
         self.catch_up_on_votes();
     }
 
