@@ -80,6 +80,8 @@ pub struct Session {
     /// The highest view that each replica reported. A correct one's views only grow (R13).
     views: BTreeMap<ReplicaId, View>,
     outstanding: BTreeMap<RequestId, Outstanding>,
+    /// Nothing is due before: looking through all that is in flight for each message would cost more than the message.
+    wake: Option<Duration>,
     to_send: BTreeSet<(RequestId, ReplicaId)>,
     completed: VecDeque<Completed>,
 }
@@ -165,6 +167,7 @@ impl Session {
             spent: BTreeSet::new(),
             views: BTreeMap::new(),
             outstanding: BTreeMap::new(),
+            wake: None,
             to_send: BTreeSet::new(),
             completed: VecDeque::new(),
         }
@@ -245,12 +248,12 @@ impl Session {
                 outstanding.set_timer(now, delay);
             }
         }
+        self.wake = self.outstanding.values().map(Outstanding::due).min();
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        let times = |outstanding: &Outstanding| outstanding.busy.values().copied().fold(outstanding.deadline, Duration::min);
-        self.outstanding.values().map(times).min()
+    /// When to call [`handle_timeout`](Self::handle_timeout): when something is due, or may have been if it was not answered since.
+    pub const fn poll_timeout(&self) -> Option<Duration> {
+        self.wake
     }
 
     /// The next message to send, and to whom.
@@ -312,6 +315,7 @@ impl Session {
             None => outstanding.send_to_all(&self.genesis, id, &mut self.to_send),
         }
         outstanding.set_timer(now, self.settings.delay(id, 0));
+        self.wake_by(outstanding.deadline);
         self.outstanding.insert(id, outstanding);
         if id.0 == self.client {
             self.spent.insert(id.1);
@@ -347,7 +351,7 @@ impl Session {
         if let RequestRefusal::Busy { retry_after_ms } = refusal {
             let pause = Duration::from_millis(retry_after_ms).min(self.settings.retry_max).max(self.settings.busy_min);
             outstanding.busy.insert(from, now.saturating_add(pause));
-            return;
+            return self.wake_by(now.saturating_add(pause));
         }
         let answer = Digest::of("pbft refusal", &[&codec::encode(&refusal)]);
         if outstanding.count(from, answer) >= self.genesis.weak_quorum() {
@@ -357,7 +361,12 @@ impl Session {
             let delay = self.settings.delay(id, outstanding.attempts);
             outstanding.send_to_all(&self.genesis, id, &mut self.to_send);
             outstanding.set_timer(now, delay);
+            self.wake_by(now.saturating_add(delay));
         }
+    }
+
+    fn wake_by(&mut self, due: Duration) {
+        self.wake = Some(self.wake.map_or(due, |wake| wake.min(due)));
     }
 
     fn complete(&mut self, id: RequestId, result: Result<Accepted, RequestError>) {
@@ -369,8 +378,15 @@ impl Session {
         self.outstanding.remove(&id);
         let own = self.outstanding.keys().filter(|(client, _)| *client == self.client);
         match own.map(|(_, timestamp)| *timestamp).next() {
-            Some(lowest) => self.spent = self.spent.split_off(&lowest),
+            Some(lowest) => {
+                while self.spent.first().is_some_and(|first| *first < lowest) {
+                    self.spent.pop_first();
+                }
+            }
             None => self.spent.clear(),
+        }
+        if self.outstanding.is_empty() {
+            self.wake = None;
         }
     }
 
@@ -392,6 +408,11 @@ impl Outstanding {
             self.answers.push((from, answer));
         }
         self.answers.iter().filter(|(_, given)| *given == answer).count()
+    }
+
+    /// When it is to be sent again, to all or to a replica that was `Busy`.
+    fn due(&self) -> Duration {
+        self.busy.values().copied().fold(self.deadline, Duration::min)
     }
 
     fn send_to_all(&mut self, genesis: &Genesis, id: RequestId, to_send: &mut BTreeSet<(RequestId, ReplicaId)>) {

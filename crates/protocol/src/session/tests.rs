@@ -295,6 +295,26 @@ fn r02_an_unanswered_request_goes_to_all_again_and_again_with_backoff() {
 }
 
 #[test]
+fn r02_the_time_of_a_request_that_was_answered_wakes_at_most_once_and_sends_nothing() {
+    let mut session = session(4);
+    let first = submit(&mut session, ms(0));
+    let early = session.poll_timeout().unwrap();
+    let second = submit(&mut session, ms(200));
+    assert_eq!(session.poll_timeout(), Some(early), "the first that is due");
+    for replica in [0, 1] {
+        let reply = reply(&session, &first, 0, b"done");
+        hear(&mut session, replica, reply);
+    }
+    session.handle_timeout(early);
+    assert_eq!(receivers(&mut session), [0; 0]);
+    let due = session.poll_timeout().unwrap();
+    assert!(due > ms(200) + ms(300) * 3 / 4 && due <= ms(500), "{due:?} is not the second's");
+    session.handle_timeout(due);
+    let all: Vec<_> = (0..4).map(|replica| (replica, second.clone())).collect();
+    assert_eq!(sent(&mut session), all);
+}
+
+#[test]
 fn r02_the_times_of_retries_repeat_from_run_to_run_and_differ_from_request_to_request() {
     let times = |timestamp| {
         let mut session = session(4);
