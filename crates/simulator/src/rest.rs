@@ -34,6 +34,22 @@ impl World {
         replicas.map(|replica| (replica.executed(), replica.low_watermark())).collect()
     }
 
+    /// Where the log is filled up to if nothing more is asked for.
+    pub fn next_checkpoint(&self) -> SequenceNumber {
+        let executed = self.standings().into_iter().map(|(executed, _)| executed).max().unwrap_or_default();
+        SequenceNumber(executed.0.next_multiple_of(self.plan.parameters.checkpoint_interval))
+    }
+
+    /// The log is filled once (R9).
+    pub fn expect_nothing_beyond(&mut self, boundary: SequenceNumber) {
+        let standings = self.standings();
+        if standings.iter().any(|(executed, _)| *executed > boundary) {
+            self.checker.fail(Invariant::RestsWithoutWork, || {
+                format!("the log is filled beyond {boundary}, of which no checkpoint is stable yet: executed and h {standings:?}")
+            });
+        }
+    }
+
     /// Nobody asks for anything: nobody is suspected, no view changes, and all come to rest at the next checkpoint.
     pub fn expect_rest(&mut self) {
         if !self.is_sound() {

@@ -128,11 +128,15 @@ impl Checker {
             votes |= binds;
             votes_halted |= binds && halted;
         }
+        let written = replica.halted().is_none() || comeback.promises.halted;
         let takes_part = replica.silence().is_none();
         self.expect((!votes && !takes_part) || is_told, Invariant::WitnessesBeforeVotes, || {
             format!("replica {id} {} before a quorum has told it what it signed", if votes { "votes" } else { "takes part" })
         });
         self.expect(!votes_halted, Invariant::TheHaltedAreMute, || format!("replica {id} has halted, and signs something"));
+        self.expect(written, Invariant::TheHaltedAreMute, || {
+            format!("replica {id} has halted, and will not know it after a restart")
+        });
         let halted = matches!(replica.halted(), Some(alarm) if lost.is_none() || !alarm.is_repairable());
         let heeds = lost.is_none() || (halted && !votes);
         self.expect(heeds, Invariant::TheForgetfulHalt, || {

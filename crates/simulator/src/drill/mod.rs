@@ -17,6 +17,8 @@ const SOON: Duration = Duration::from_millis(120);
 const RESENT: Duration = Duration::from_millis(750);
 /// A client's first attempt has three quarters of this, or more, before it asks all replicas.
 const RETRY: Duration = Duration::from_millis(300);
+/// How many one cluster goes through: they cost little beside what comes before.
+const DRILLS: usize = 4;
 /// The primary shows that it lives this often.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
@@ -28,6 +30,8 @@ enum Drill {
     LostRelay,
     /// The same, and the next primary does not get it either, before it is the primary.
     RelayToTheNext,
+    /// The primary gets no request, and a client sends one after the other.
+    Neglected,
     /// The primary is cut off, or goes on without being heard.
     LostPrimaries,
     /// Just so many backups do not hear the primary that it is to be left.
@@ -50,15 +54,18 @@ enum Drill {
     HeldProposals,
     /// What a new view begins with is not committed.
     StalledOpening,
+    /// The next primary has no body of what its view begins with.
+    MissingBody,
     /// No new-view arrives, and then one of those who waited for it is gone.
     LateJoin,
 }
 
 impl Drill {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::OnePath,
         Self::LostRelay,
         Self::RelayToTheNext,
+        Self::Neglected,
         Self::LostPrimaries,
         Self::HalfLost,
         Self::HardlyLost,
@@ -70,23 +77,36 @@ impl Drill {
         Self::FastClock,
         Self::HeldProposals,
         Self::StalledOpening,
+        Self::MissingBody,
         Self::LateJoin,
     ];
 }
 
 impl World {
-    /// A cluster at rest, all of whose replicas are correct and whose clocks run alike, goes through a drill.
+    /// A cluster at rest, all of whose replicas are correct and whose clocks run alike, goes through some drills.
     pub fn drill(&mut self) {
-        let alike = self.plan.clocks.iter().all(|clock| *clock == (1000, 0));
-        if !alike || !self.is_sound() {
+        if self.plan.clocks.iter().any(|clock| *clock != (1000, 0)) {
             return;
         }
-        let drill = self.random.pick(&Drill::ALL);
-        self.trace.event(self.now, [16, drill as u64, 0], &[], || format!("a drill: {drill:?}"));
+        let mut drills = Drill::ALL;
+        self.random.shuffle(&mut drills);
+        for drill in drills.into_iter().take(DRILLS) {
+            if !self.is_sound() || self.checker.violation().is_some() {
+                return;
+            }
+            self.trace.event(self.now, [16, drill as u64, 0], &[], || format!("a drill: {drill:?}"));
+            self.go_through(drill);
+            self.assemble();
+            self.expect_rest();
+        }
+    }
+
+    fn go_through(&mut self, drill: Drill) {
         match drill {
             Drill::OnePath => self.one_path(),
             Drill::LostRelay => self.lost_relay(),
             Drill::RelayToTheNext => self.relay_to_the_next(),
+            Drill::Neglected => self.neglected(),
             Drill::LostPrimaries => self.lost_primaries(),
             Drill::HalfLost => self.half_lost(),
             Drill::HardlyLost => self.hardly_lost(),
@@ -98,10 +118,9 @@ impl World {
             Drill::FastClock => self.fast_clock(),
             Drill::HeldProposals => self.held_proposals(),
             Drill::StalledOpening => self.stalled_opening(),
+            Drill::MissingBody => self.missing_body(),
             Drill::LateJoin => self.late_join(),
         }
-        self.assemble();
-        self.expect_rest();
     }
 
     /// All is whole again, and soon as it was.

@@ -138,6 +138,26 @@ impl World {
         self.expect_left(entered, primary, self.now + most + SOON);
     }
 
+    pub(super) fn missing_body(&mut self) {
+        let (view, primary, client) = (self.view_of(0), self.primary(), self.honest_client());
+        let next = self.authenticator.genesis().primary(view.next()).0;
+        let others = self.backups_of(primary);
+        let most = self.timeouts(&others).1;
+        self.confine(client, &[primary]);
+        self.network.cut(primary, next);
+        self.withheld = Some(|message| matches!(message, Message::FetchBody { .. } | Message::Body(_) | Message::Committed { .. }));
+        self.ask_one(client);
+        self.run_until(self.now + RETRY + SOON / 4);
+        self.lose(primary);
+        self.run_to(self.now + most + SOON, |world| others.iter().all(|other| world.view_of(*other) > view));
+        // The view-changes say what it has to propose again, and it asks for that.
+        self.run_until(self.now + SOON / 4);
+        self.withheld = None;
+        if self.expect_left(view, primary, self.now + RESENT) && self.view_of(next) != view.next() {
+            self.stuck(Invariant::ViewsMeet);
+        }
+    }
+
     pub(super) fn late_join(&mut self) {
         let (view, mut backups) = (self.view_of(0), self.backups());
         let away = backups.swap_remove(0);

@@ -67,6 +67,24 @@ impl World {
         }
     }
 
+    pub(super) fn neglected(&mut self) {
+        let (view, client, primary) = (self.view_of(0), self.honest_client(), self.primary());
+        let backups = self.backups_of(primary);
+        let most = self.timeouts(&backups).1;
+        let by = self.now + RETRY + most + SOON;
+        self.confine(client, &backups);
+        self.withheld = Some(|message| matches!(message, Message::Request(_)));
+        let is_left = |world: &Self| backups.iter().any(|backup| world.view_of(*backup) > view);
+        // Those that come later do not set the clock of the first anew (R10).
+        for _ in 0..5 {
+            self.ask_one(client);
+            if self.run_to(self.now + most / 4, is_left) {
+                break;
+            }
+        }
+        self.expect_left(view, primary, by);
+    }
+
     pub(super) fn left_out(&mut self) {
         let (view, primary, client) = (self.view_of(0), self.primary(), self.honest_client());
         let next = self.authenticator.genesis().primary(view.next()).0;
@@ -96,8 +114,10 @@ impl World {
         self.ask_one(client);
         self.run_until(self.now + Duration::from_millis(60));
         if self.are_clients_done() {
-            // Of a checkpoint: the log is filled up to it first.
-            self.run_until(self.now + Duration::from_millis(700));
+            // Of a checkpoint: the log is filled up to it first, and no further while it is not stable.
+            let boundary = self.next_checkpoint();
+            self.run_until(self.now + Duration::from_millis(1300));
+            self.expect_nothing_beyond(boundary);
         }
         self.withheld = None;
         self.expect_answer(client, self.now + RESENT, "of which one message was lost");
