@@ -99,6 +99,24 @@ fn r10_who_is_behind_catches_up_before_it_suspects() {
     assert!(cluster.replica(3).progress().suspicion.is_some(), "once a view only");
 }
 
+#[test]
+fn r10_who_is_behind_suspects_a_dead_primary_once_it_has_had_its_time_to_catch_up() {
+    let mut cluster = Cluster::new(4);
+    cluster.lie =
+        Box::new(|_, to, message| if to != 3 || matches!(message.name(), "status" | "heartbeat") { vec![message] } else { vec![] });
+    for number in 0..4 {
+        cluster.submit(0, &format!("{number}")).unwrap();
+        cluster.run(10);
+    }
+    cluster.run(100);
+    // It waits for no request: only the primary's heartbeats are missing.
+    cluster.crash(0);
+    cluster.run(800);
+    assert_eq!((cluster.replica(3).view(), cluster.replica(3).progress().suspicion), (View(0), None));
+    cluster.run(400);
+    assert!(cluster.replica(3).progress().suspicion.is_some(), "{}", cluster.describe());
+}
+
 /// Replicas 1 and 2 do not hear the primary. Replica 3 does, hears no suspicion of these, and no view-change of those.
 fn left_behind(unsuspected: &'static [u32], unchanged: &'static [u32]) -> Cluster {
     let mut cluster = Cluster::new(4);
@@ -199,6 +217,40 @@ fn r10_a_primary_that_was_never_heard_is_left_too() {
         cluster.restart(id);
     }
     cluster.run_until(3_000, |cluster| cluster.views() == [1, 1, 1] && cluster.replica(1).is_active());
+}
+
+#[test]
+fn r10_one_that_wants_ever_higher_views_keeps_nobody_waiting_in_the_one_that_it_should_open() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(1, true);
+    assert!(!cluster.hand_over(0), "it leads");
+    for view in 2..8 {
+        cluster.run(100);
+        let change = signed::view_change(&cluster, view, vec![], 1);
+        [0, 2, 3].into_iter().for_each(|to| cluster.inject(1, to, Message::ViewChange(change.clone())));
+    }
+    cluster.run(50);
+    let entered = |id| (cluster.replica(id).view(), cluster.replica(id).is_active());
+    assert_eq!([0, 2, 3].map(entered), [(View(2), true); 3], "{}", cluster.describe());
+}
+
+#[test]
+fn r10_a_primary_that_leads_again_is_heard_though_it_counts_its_heartbeats_anew() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(10_000);
+    for primary in 0..4 {
+        assert!(!cluster.hand_over(primary), "it leads");
+        let next = View(u64::from(primary) + 1);
+        cluster.run_until(500, |cluster| (0..4).all(|id| cluster.replica(id).view() == next && cluster.replica(id).is_active()));
+        if primary == 0 {
+            cluster.crash(0);
+            cluster.restart(0);
+            cluster.run(200);
+        }
+    }
+    // Longer than the time-out, which has doubled with each view, and than it takes to count to where it was.
+    cluster.run(12_000);
+    assert_eq!(cluster.views(), [4; 4]);
 }
 
 /// Between an own vote and its durability it leaves the view.

@@ -57,3 +57,43 @@ pub(super) fn statement_of(message: &VerifiedMessage) -> Option<Statement> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbft_crypto::SecretKey;
+    use pbft_message::{Domain, Epoch};
+
+    fn signer(replica: u8) -> Signer {
+        let domain = Domain { cluster: Digest::ZERO, epoch: Epoch(0) };
+        Signer::new(ReplicaId(replica.into()), domain, SecretKey::from_seed(&[replica; 32]))
+    }
+
+    fn vote(replica: u8, sequence: usize) -> Statement {
+        let sequence = SequenceNumber(sequence as u64);
+        let commit = Commit { view: View(0), sequence, digest: NULL_DIGEST, replica: ReplicaId(replica.into()) };
+        Statement::Commit((*signer(replica).sign(commit)).clone())
+    }
+
+    fn change(replica: u8, view: u64) -> Statement {
+        let change = ViewChange { view: View(view), stable: None, prepared: Vec::new(), replica: ReplicaId(replica.into()) };
+        Statement::ViewChange(Box::new((*signer(replica).sign(change)).clone()))
+    }
+
+    #[test]
+    fn r19_of_each_signer_and_kind_the_oldest_goes_first() {
+        let mut overheard = Overheard::default();
+        let votes: Vec<Statement> = (0..=MOST_VOTES).map(|sequence| vote(1, sequence)).collect();
+        let changes: Vec<Statement> = (0..=MOST_VIEWS as u64).map(|view| change(1, view)).collect();
+        overheard.keep(vote(2, 0));
+        votes.iter().take(MOST_VOTES).chain(&changes).cloned().for_each(|statement| overheard.keep(statement));
+        let known: Vec<Statement> = votes.iter().take(MOST_VOTES).chain(&changes[1..]).cloned().collect();
+        assert!(overheard.of(ReplicaId(1)).eq(&known), "one view-change too many takes the place of the oldest one");
+        votes.iter().take(MOST_VOTES).cloned().for_each(|statement| overheard.keep(statement));
+        assert!(overheard.of(ReplicaId(1)).eq(&known), "what is known costs nothing");
+        overheard.keep(votes[MOST_VOTES].clone());
+        let newest = votes[1..MOST_VOTES].iter().chain(&changes[1..]).chain(&votes[MOST_VOTES..]);
+        assert!(overheard.of(ReplicaId(1)).eq(newest), "nor does a vote take a view-change's place");
+        assert_eq!(overheard.count(), MOST_PER_REPLICA + 1, "and nobody another's");
+    }
+}
