@@ -109,18 +109,11 @@ impl World {
             signer: self.processes[primary as usize].signer.clone(),
             seed: self.random.next(),
         };
+        self.processes[primary as usize].outbound = Some(Strategy::SlowPrimary.outbound(&context));
         self.confine(client, &backups[..1]);
-        let now_and_then = self.random.percent(50);
-        for held in 0..A_HABIT {
-            self.processes[primary as usize].outbound = Some(Strategy::SlowPrimary.outbound(&context));
+        for _ in 0..A_HABIT {
             self.ask_one(client);
             self.run_to(self.now + RETRY + RESENT, Self::are_clients_done);
-            // One that comes at once excuses none of the others.
-            if now_and_then && held % 3 == 2 {
-                self.processes[primary as usize].outbound = None;
-                self.ask_one(client);
-                self.run_to(self.now + RETRY + RESENT, Self::are_clients_done);
-            }
         }
         // So that nothing is held any more.
         self.run_until(self.now + SETTLING);
