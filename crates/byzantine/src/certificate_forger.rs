@@ -8,7 +8,7 @@ use pbft_protocol::{Outbound, Traffic};
 use std::collections::BTreeMap;
 
 /// With each status it sends a certificate that proves nothing: of a commit or a stable checkpoint, with its own signature
-/// under all names or under one alone, or with prepares for commits.
+/// under all names, under its own as often as it takes, or once, or with prepares for commits.
 pub fn outbound(context: &Context) -> Outbound {
     let dice = Dice::new(context.seed, 0);
     let mut forger = Forger { context: context.clone(), dice, prepares: Recent::new(64) };
@@ -47,14 +47,14 @@ impl Forger {
         let genesis = self.context.authenticator.genesis().clone();
         let (view, sequence) = (status.view, status.executed.next());
         let body = Blob::default();
-        match self.dice.below(4) {
+        match self.dice.below(5) {
             0 => Some(Message::Committed { certificate: self.null(view, sequence, genesis.quorum()), body }),
             1 => Some(Message::Committed { certificate: self.null(view, sequence, 1), body }),
-            2 => {
+            2 | 3 => {
                 let sequence = status.low_watermark.plus(genesis.parameters.checkpoint_interval);
                 let digest = Digest::of("a state that nobody has", &[]);
                 let vote = Checkpoint { sequence, digest, replica: self.context.signer.replica() };
-                let checkpoints = self.under_all_names(self.context.signer.sign(vote).signature(), genesis.quorum());
+                let checkpoints = self.signed_by_many(self.context.signer.sign(vote).signature(), genesis.quorum());
                 Some(Message::Stable(StableCertificate { sequence, digest, checkpoints }))
             }
             _ => self.prepares_as_commits(genesis.quorum()),
@@ -62,13 +62,17 @@ impl Forger {
     }
 
     /// The null request, committed by nobody but this replica.
-    fn null(&self, view: View, sequence: SequenceNumber, signers: usize) -> CommitCertificate {
+    fn null(&mut self, view: View, sequence: SequenceNumber, signers: usize) -> CommitCertificate {
         let vote = Commit { view, sequence, digest: NULL_DIGEST, replica: self.context.signer.replica() };
-        let commits = self.under_all_names(self.context.signer.sign(vote).signature(), signers);
+        let commits = self.signed_by_many(self.context.signer.sign(vote).signature(), signers);
         CommitCertificate { view, sequence, digest: NULL_DIGEST, commits }
     }
 
-    fn under_all_names(&self, signature: Signature, count: usize) -> SignatureList {
+    /// Its own signature, under other names too or under its own only.
+    fn signed_by_many(&mut self, signature: Signature, count: usize) -> SignatureList {
+        if self.dice.below(2) == 0 {
+            return vec![(self.context.signer.replica(), signature); count];
+        }
         self.context.authenticator.genesis().replica_ids().take(count).map(|replica| (replica, signature)).collect()
     }
 

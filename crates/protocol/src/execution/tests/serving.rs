@@ -80,3 +80,34 @@ fn r14_an_answer_of_many_empty_chunks_fits_the_smallest_clusters_messages() {
     let answer = StateReply::Chunks { sequence: S, part: StatePart::Clients, pieces };
     assert!(codec::encode(&Message::State(answer)).len() < world.genesis.max_message_bytes());
 }
+
+#[test]
+fn r14_a_chunk_that_was_begun_of_one_state_is_not_continued_of_another() {
+    let mut world = large();
+    world.run(&[&format!("set b {}", "y".repeat(1_600_000))]);
+    let newer = world.reach_stable().sequence;
+    let mut first_piece = |sequence| {
+        let question = FetchState::Chunks { sequence, part: StatePart::Service, indices: vec![chunk_of("b")], offset: 0 };
+        let StateReply::Chunks { mut pieces, .. } = world.executor.serve(&question) else { panic!("not chunks") };
+        let (frozen, _) = world.executor.frozen(sequence).unwrap();
+        (pieces.remove(0).bytes, frozen.service.chunk(chunk_of("b")))
+    };
+    for sequence in [S, newer, S] {
+        let (piece, chunk) = first_piece(sequence);
+        assert!(piece.len() < chunk.len(), "the rest would be asked for next");
+        assert_eq!(*piece, chunk[..piece.len()], "of the state after {sequence}");
+    }
+}
+
+#[test]
+fn r14_a_pinned_state_is_served_for_as_long_as_it_is_pinned() {
+    let mut world = World::new();
+    let [first, second, third] = std::array::from_fn(|_| world.reach_stable().sequence);
+    assert_eq!(world.executor.servable(), [second, third]);
+    world.executor.pin([second].into());
+    let fourth = world.reach_stable().sequence;
+    let fifth = world.reach_stable().sequence;
+    assert_eq!(world.executor.servable(), [second, fourth, fifth]);
+    world.executor.pin([first].into());
+    assert_eq!(world.executor.servable(), [fourth, fifth]);
+}
