@@ -1,22 +1,24 @@
 use crate::Context;
 use crate::dice::Dice;
 use crate::recent::Recent;
-use crate::seam::to_one;
+use crate::seam::{all_but, to_one};
 use pbft_crypto::{Digest, Signature};
 use pbft_message::*;
-use pbft_protocol::{Outbound, Traffic};
+use pbft_protocol::{Outbound, Outgoing, Traffic};
 use std::collections::BTreeMap;
 
 /// With each status it sends a certificate that proves nothing: of a commit or a stable checkpoint, with its own signature
-/// under all names, under its own as often as it takes, or once, or with prepares for commits.
+/// under all names, under its own as often as it takes, or once, or with prepares for commits. Such a one it also sends as soon as
+/// there are enough prepares.
 pub fn outbound(context: &Context) -> Outbound {
     let dice = Dice::new(context.seed, 0);
-    let mut forger = Forger { context: context.clone(), dice, prepares: Recent::new(64) };
+    let mut forger = Forger { context: context.clone(), dice, prepares: Recent::new(64), bodies: Recent::new(64) };
     Box::new(move |_, traffic| match traffic {
-        Traffic::Received { message: Message::Prepare { prepare, .. }, .. } => {
-            forger.note(prepare);
+        Traffic::Received { message: Message::PrePrepare { header, body }, .. } => {
+            forger.bodies.get_or(header.digest, || body.clone());
             Vec::new()
         }
+        Traffic::Received { message: Message::Prepare { prepare, .. }, .. } => forger.on_prepare(prepare),
         Traffic::Leaving { to, message } => to_one(to, forger.with_forgery(*message)),
         other => other.unchanged(),
     })
@@ -27,12 +29,23 @@ struct Forger {
     dice: Dice,
     /// Who prepared what, as heard.
     prepares: Recent<(SequenceNumber, View, Digest), BTreeMap<ReplicaId, Signature>>,
+    /// Of what was proposed to it.
+    bodies: Recent<Digest, Blob>,
 }
 
 impl Forger {
-    fn note(&mut self, prepare: &Signed<Prepare>) {
+    fn on_prepare(&mut self, prepare: &Signed<Prepare>) -> Vec<Outgoing> {
+        let quorum = self.context.authenticator.genesis().quorum();
         let place = (prepare.sequence, prepare.view, prepare.digest);
-        self.prepares.get_or(place, BTreeMap::new).insert(prepare.replica, prepare.signature());
+        let votes = self.prepares.get_or(place, BTreeMap::new);
+        votes.insert(prepare.replica, prepare.signature());
+        // With its own they are a quorum, and nobody has committed yet.
+        if votes.len() + 1 != quorum {
+            return Vec::new();
+        }
+        let Some(forgery) = self.prepares_as_commits(quorum) else { return Vec::new() };
+        let others = all_but(&self.context.authenticator, self.context.signer.replica());
+        others.into_iter().map(|to| Outgoing::Replica(to, forgery.clone())).collect()
     }
 
     fn with_forgery(&mut self, leaving: Message) -> Vec<Message> {
@@ -82,6 +95,8 @@ impl Forger {
         let mut votes = votes.clone();
         votes.insert(own, self.context.signer.sign(Prepare { view, sequence, digest, replica: own }).signature());
         let commits: SignatureList = votes.into_iter().take(quorum).collect();
-        Some(Message::Committed { certificate: CommitCertificate { view, sequence, digest, commits }, body: Blob::default() })
+        // Without its body it would be refused whatever is signed.
+        let body = self.bodies.get(&digest)?.clone();
+        Some(Message::Committed { certificate: CommitCertificate { view, sequence, digest, commits }, body })
     }
 }
