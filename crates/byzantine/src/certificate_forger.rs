@@ -40,7 +40,7 @@ impl Forger {
         let votes = self.prepares.get_or(place, BTreeMap::new);
         votes.insert(prepare.replica, prepare.signature());
         // With its own they are a quorum, and nobody has committed yet.
-        if votes.len() + 1 != quorum {
+        if votes.len().saturating_add(1) != quorum {
             return Vec::new();
         }
         let Some(forgery) = self.prepares_as_commits(quorum) else { return Vec::new() };
