@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(count(1, 49), 0);
         assert_eq!(count(1, 500), 9);
         assert_eq!(count(2, 500), 64, "each sender has its own bucket");
+        assert_eq!((501..=1000).map(|at| count(2, at)).sum::<usize>(), 10, "to ask in between costs no token");
         assert!(throttle.admits(ReplicaId(1), &Message::Suspect { view: View(0) }, Duration::from_millis(500)));
     }
 }
