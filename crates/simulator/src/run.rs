@@ -14,6 +14,8 @@ const FRESH_REQUESTS: u64 = 2;
 /// And at most, if faults kept it from sending more before.
 const LATE_REQUESTS: u64 = 10;
 
+/// At this rate, in bytes per second, a small state is fetched well within a time-out.
+const SWIFT_TRANSFER: u64 = 1 << 20;
 /// Views that it may take to meet, before a request has its f + 1.
 const MEETING: u64 = 1;
 
@@ -159,8 +161,10 @@ impl World {
                 return self.stuck(if self.do_views_meet() { Invariant::LaggardsCatchUp } else { Invariant::ViewsMeet });
             }
         }
-        // Where four requests fill the queue, one may be turned away for longer than its time.
-        if self.plan.is_faultless() && self.plan.value_bytes == 0 {
+        // Where four requests fill the queue, one may be turned away for longer than its time. And who fetches a state at the
+        // lowest rate is behind for longer than it may be without suspecting (R10).
+        let slow_fetch = self.checker.installs() > 0 && self.plan.transfer_bytes_per_second < SWIFT_TRANSFER;
+        if self.plan.is_faultless() && self.plan.value_bytes == 0 && !slow_fetch {
             self.expect_quiet();
         }
     }
