@@ -81,10 +81,9 @@ fn r10_a_replica_that_fetches_a_state_catches_up_before_it_suspects() {
     });
 }
 
-#[test]
-fn r10_who_is_behind_catches_up_before_it_suspects() {
+/// Replica 3 hears of the others' checkpoint, and of nothing that was ordered.
+fn behind() -> Cluster {
     let mut cluster = Cluster::new(4);
-    // Replica 3 hears of the others' checkpoint, and of nothing that was ordered.
     cluster.lie =
         Box::new(|_, to, message| if to != 3 || matches!(message.name(), "status" | "heartbeat") { vec![message] } else { vec![] });
     for number in 0..4 {
@@ -92,6 +91,12 @@ fn r10_who_is_behind_catches_up_before_it_suspects() {
         cluster.run(10);
     }
     cluster.run(100);
+    cluster
+}
+
+#[test]
+fn r10_who_is_behind_catches_up_before_it_suspects() {
+    let mut cluster = behind();
     cluster.submit(3, "b").unwrap();
     cluster.run(800);
     assert_eq!((cluster.served(1), cluster.replica(3).progress().suspicion), (5, None), "{}", cluster.describe());
@@ -101,14 +106,7 @@ fn r10_who_is_behind_catches_up_before_it_suspects() {
 
 #[test]
 fn r10_who_is_behind_suspects_a_dead_primary_once_it_has_had_its_time_to_catch_up() {
-    let mut cluster = Cluster::new(4);
-    cluster.lie =
-        Box::new(|_, to, message| if to != 3 || matches!(message.name(), "status" | "heartbeat") { vec![message] } else { vec![] });
-    for number in 0..4 {
-        cluster.submit(0, &format!("{number}")).unwrap();
-        cluster.run(10);
-    }
-    cluster.run(100);
+    let mut cluster = behind();
     // It waits for no request: only the primary's heartbeats are missing.
     cluster.crash(0);
     cluster.run(800);
