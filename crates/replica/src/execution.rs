@@ -281,6 +281,11 @@ impl<S: Service, D: Disk> Execution<S, D> {
         [ExecutionEffect::Authorise(self.executor.authorised()), ExecutionEffect::Tell(told)]
     }
 
+    /// What is executed of each authorised client.
+    pub fn windows(&self) -> BTreeMap<ClientId, RequestWindow> {
+        self.executor.windows()
+    }
+
     /// Who is authorised, each with what authenticates its connections.
     pub fn authorised(&self) -> BTreeMap<ClientId, PublicKey> {
         self.executor.authorised()

@@ -389,6 +389,11 @@ impl Replica {
         self.ordering.executed
     }
 
+    /// What is ordered of each authorised client.
+    pub fn windows(&self) -> &BTreeMap<ClientId, RequestWindow> {
+        self.requests.windows()
+    }
+
     /// The proof of the stable checkpoint at h.
     pub fn stable_certificate(&self) -> Option<&Verified<StableCertificate>> {
         self.checkpoints.stable.as_ref()

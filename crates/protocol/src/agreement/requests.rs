@@ -108,6 +108,11 @@ impl Requests {
         self.windows.len()
     }
 
+    /// What is ordered of each authorised client.
+    pub fn windows(&self) -> &BTreeMap<ClientId, RequestWindow> {
+        &self.windows
+    }
+
     /// How long requests waited (R18).
     pub fn delays(&self) -> &RequestDelays {
         &self.delays.0

@@ -10,7 +10,7 @@ mod source;
 
 use disk::SharedDisk;
 use node::{Died, Node};
-use source::{BEFORE, Source, TARGET};
+use source::{BEFORE, Source, TARGET, newcomer};
 
 /// What of the unsynced survives.
 #[derive(Clone, Copy, Debug)]
@@ -126,4 +126,18 @@ fn r14_a_transfer_waits_on_a_full_disk_and_goes_on_where_it_was_once_there_is_ro
         assert_eq!(disk.transfers(), Vec::<String>::new());
     }
     assert!(rooms >= 3, "the disk was full in {rooms} of the cases");
+}
+
+#[test]
+fn r08_a_fetched_state_brings_its_clients_to_agreement_and_connections_also_after_a_restart() {
+    let source = &mut Source::new();
+    let disk = away(source);
+    let mut node = Node::start(source, &disk);
+    assert!(!node.clients().contains(&newcomer()));
+    node.catch_up(source).unwrap();
+    for node in [node, Node::start(source, &disk)] {
+        assert!(node.clients().contains(&newcomer()));
+        assert_eq!(node.authorised, source.executor.authorised());
+        assert!(node.authorised.contains_key(&newcomer()));
+    }
 }

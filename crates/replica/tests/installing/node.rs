@@ -2,13 +2,13 @@
 
 use crate::disk::SharedDisk;
 use crate::source::{BEFORE, Chunks, Source, TARGET, identity};
-use pbft_crypto::Digest;
+use pbft_crypto::{Digest, PublicKey};
 use pbft_message::*;
 use pbft_protocol::Now;
 use pbft_protocol::agreement::{Config, Limits, Replica, Timing, verify_records};
 use pbft_replica::*;
 use pbft_storage::Snapshots;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// The disk failed, or the test ended the process.
@@ -24,6 +24,8 @@ pub struct Node {
     now: Duration,
     recovered: Digest,
     saved: bool,
+    /// The clients that may connect.
+    pub authorised: BTreeMap<ClientId, PublicKey>,
     pub dies_before_saving: bool,
     pub dies_after_chunks: Option<usize>,
     pub chunks_fetched: usize,
@@ -47,6 +49,7 @@ impl Node {
         let recovered = recover(disks, &identity(), Chunks::default(), config, source.signer(), now, verify).map_err(|_| Died)?;
         let others = (0..3).map(ReplicaId).collect();
         let state = recovered.executor.local().state.digest();
+        let authorised = recovered.executor.authorised();
         let mut node = Self {
             replica: recovered.replica,
             writer: JournalWriter::new(recovered.journal),
@@ -56,6 +59,7 @@ impl Node {
             now: now.monotonic,
             recovered: state,
             saved: false,
+            authorised,
             dies_before_saving: false,
             dies_after_chunks: None,
             chunks_fetched: 0,
@@ -79,6 +83,11 @@ impl Node {
 
     pub fn executed(&self) -> SequenceNumber {
         self.execution.executed()
+    }
+
+    /// Whom agreement takes requests from.
+    pub fn clients(&self) -> Vec<ClientId> {
+        self.replica.windows().keys().copied().collect()
     }
 
     /// Of the last checkpoint that it has.
@@ -206,7 +215,8 @@ impl Node {
                 }
                 ExecutionEffect::Poisoned { peer, what } => panic!("{peer} is no poisoner: {what}"),
                 ExecutionEffect::Diverged { .. } => panic!("the state is the certified one"),
-                ExecutionEffect::Send(..) | ExecutionEffect::Reply(_) | ExecutionEffect::Authorise(_) => {}
+                ExecutionEffect::Authorise(clients) => self.authorised = clients,
+                ExecutionEffect::Send(..) | ExecutionEffect::Reply(_) => {}
             }
         }
         Ok(())

@@ -66,13 +66,16 @@ fn r14_a_state_that_is_being_fetched_stays_servable_until_its_fetcher_is_silent(
     };
     let mut time = NOW;
     for (batches, certificate) in newer {
-        time += Duration::from_secs(8);
+        time += Duration::from_secs(12);
         for batch in batches {
             execution.handle(time, Order::Execute(Ordered { view: View(0), ..batch })).unwrap();
         }
         execution.handle(time, Order::Stable(certificate)).unwrap();
+        if time == NOW + Duration::from_secs(12) {
+            ask(&mut execution, time, 0, OUTLINE);
+        }
     }
-    assert_eq!(gone(&mut execution, time), Some(false), "its fetcher asked 24 s ago");
+    assert_eq!(gone(&mut execution, time), Some(false), "its fetcher asked 24 s ago, and before");
     let late = time + Duration::from_secs(200);
     let (_, certificate) = Source::new().later(SequenceNumber(24));
     execution.handle(late, Order::Stable(certificate)).unwrap();

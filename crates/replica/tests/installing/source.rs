@@ -62,6 +62,15 @@ pub struct Source {
     digests: BTreeMap<SequenceNumber, Digest>,
 }
 
+fn client_entry(number: u64) -> ClientEntry {
+    ClientEntry { signing_key: ClientId(key(number).public()), transport_key: key(number + 1).public() }
+}
+
+/// Whom the operator authorises while the replica is away.
+pub fn newcomer() -> ClientId {
+    client_entry(220).signing_key
+}
+
 pub fn genesis() -> Arc<Genesis> {
     let entry = |id| ReplicaEntry { signing_key: key(id).public(), transport_key: key(100 + id).public() };
     Arc::new(Genesis {
@@ -70,8 +79,8 @@ pub fn genesis() -> Arc<Genesis> {
         parameters: Parameters { checkpoint_interval: 4, log_window: 8, ..Parameters::default() },
         service: ServiceParameters::default(),
         replicas: (0..4).map(entry).collect(),
-        operators: vec![],
-        clients: vec![ClientEntry { signing_key: ClientId(key(200).public()), transport_key: key(201).public() }],
+        operators: vec![client_entry(210)],
+        clients: vec![client_entry(200)],
     })
 }
 
@@ -104,11 +113,16 @@ impl Source {
         let mut stable = None;
         for number in 1..=TARGET.0 {
             let sequence = SequenceNumber(number);
-            let client = ClientId(key(200).public());
-            let operations = Blobs::new(&[vec![number as u8; 100], vec![number as u8 + 1; 9]]);
-            let request = Request { client, timestamp: Timestamp(number), operations };
-            let request = sign_request(request, authenticator.domain(), &key(200));
-            let requests = authenticator.verify_requests(vec![request]).into_iter().map(Result::unwrap).collect();
+            let sign = |of: u64, operations| {
+                let request = Request { client: ClientId(key(of).public()), timestamp: Timestamp(number), operations };
+                sign_request(request, authenticator.domain(), &key(of))
+            };
+            let mut requests = vec![sign(200, Blobs::new(&[vec![number as u8; 100], vec![number as u8 + 1; 9]]))];
+            if number == BEFORE.0 + 1 {
+                let add = MembershipOperation::Add { client: client_entry(220), role: ClientRole::Write };
+                requests.push(sign(210, Blobs::new(&[add.encode()])));
+            }
+            let requests = authenticator.verify_requests(requests).into_iter().map(Result::unwrap).collect();
             let batch = Batch::of_verified(number, requests);
             committed.insert(sequence, batch.clone());
             let executed = executor.execute(&Ordered { view: View(0), sequence, body: Some(batch) }).unwrap();
