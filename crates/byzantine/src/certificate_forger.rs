@@ -24,11 +24,13 @@ pub fn outbound(context: &Context) -> Outbound {
     })
 }
 
+type Place = (SequenceNumber, View, Digest);
+
 struct Forger {
     context: Context,
     dice: Dice,
     /// Who prepared what, as heard.
-    prepares: Recent<(SequenceNumber, View, Digest), BTreeMap<ReplicaId, Signature>>,
+    prepares: Recent<Place, BTreeMap<ReplicaId, Signature>>,
     /// Of what was proposed to it.
     bodies: Recent<Digest, Blob>,
 }
@@ -43,7 +45,7 @@ impl Forger {
         if votes.len().saturating_add(1) != quorum {
             return Vec::new();
         }
-        let Some(forgery) = self.prepares_as_commits(quorum) else { return Vec::new() };
+        let Some(forgery) = self.prepares_as_commits(place, quorum) else { return Vec::new() };
         let others = all_but(&self.context.authenticator, self.context.signer.replica());
         others.into_iter().map(|to| Outgoing::Replica(to, forgery.clone())).collect()
     }
@@ -70,7 +72,11 @@ impl Forger {
                 let checkpoints = self.signed_by_many(self.context.signer.sign(vote).signature(), genesis.quorum());
                 Some(Message::Stable(StableCertificate { sequence, digest, checkpoints }))
             }
-            _ => self.prepares_as_commits(genesis.quorum()),
+            _ => {
+                let newest =
+                    self.prepares.iter().map(|(place, _)| *place).rfind(|(_, _, digest)| self.bodies.get(digest).is_some());
+                self.prepares_as_commits(newest?, genesis.quorum())
+            }
         }
     }
 
@@ -89,10 +95,9 @@ impl Forger {
         self.context.authenticator.genesis().replica_ids().take(count).map(|replica| (replica, signature)).collect()
     }
 
-    fn prepares_as_commits(&self, quorum: usize) -> Option<Message> {
-        let (place, votes) = self.prepares.iter().next_back()?;
-        let ((sequence, view, digest), own) = (*place, self.context.signer.replica());
-        let mut votes = votes.clone();
+    fn prepares_as_commits(&self, place: Place, quorum: usize) -> Option<Message> {
+        let ((sequence, view, digest), own) = (place, self.context.signer.replica());
+        let mut votes = self.prepares.get(&place)?.clone();
         votes.insert(own, self.context.signer.sign(Prepare { view, sequence, digest, replica: own }).signature());
         let commits: SignatureList = votes.into_iter().take(quorum).collect();
         // Without its body it would be refused whatever is signed.

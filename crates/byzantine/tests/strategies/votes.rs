@@ -105,6 +105,8 @@ fn r06_no_certificate_of_a_certificate_forger_is_valid() {
         |message: &Message| matches!(world.judges(OWN, message), Err(Invalid::BadSignature | Invalid::BadCertificate));
     assert_eq!(liar.hears(id(0), &world.pre_prepare(0, 1, &batch)), []);
     assert_eq!(liar.hears(id(2), &prepare(2)), []);
+    // Another place, of which it has no body, is in nobody's way.
+    assert_eq!(liar.hears(id(3), &world.prepare(0, 2, digest("unknown"), id(3))), []);
     let in_time = liar.hears(id(3), &prepare(3));
     assert_eq!(in_time.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [id(0), id(2), id(3)]);
     assert!(in_time.iter().all(|(_, message)| message.name() == "committed" && proves_nothing(message)), "{in_time:?}");
