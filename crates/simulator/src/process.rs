@@ -3,14 +3,15 @@ use crate::damage::Held;
 use crate::disk::SharedDisk;
 use crate::lapse::{Lapse, Store};
 use crate::plan::Plan;
-use pbft_message::{Authenticator, ReplicaId, SequenceNumber, Signer, StableCertificate};
+use pbft_crypto::PublicKey;
+use pbft_message::{Authenticator, ClientId, ReplicaId, SequenceNumber, Signer, StableCertificate};
 use pbft_protocol::agreement::{Config, Replica, Silence, verify_records};
 use pbft_protocol::execution::FrozenState;
 use pbft_protocol::{Now, Outbound};
 use pbft_replica::{Execution, JournalWriter, Order, Recovered, RecoveryError, Throttle, recover};
 use pbft_services::kv::KeyValueStore;
 use pbft_storage::{Identity, Journal, MemoryDisk, Snapshots};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Running {
     /// Evidence that came meanwhile, with its sender: it is sent only once (R17).
     pub set_aside: Vec<(u32, Rc<[u8]>)>,
     pub execution: Execution<Store, SharedDisk>,
+    /// The clients that may connect.
+    pub authorised: BTreeMap<ClientId, PublicKey>,
     pub orders: VecDeque<Order>,
     pub executing: bool,
     pub snapshots: Snapshots<SharedDisk>,
@@ -142,13 +145,15 @@ impl Process {
         let recovered = recover(disks, &self.identity, service, config, signer, self.now(at), verify)?;
         let Recovered { journal, snapshots, fetched, executor, replica, .. } = recovered;
         let others = genesis.replica_ids().filter(|id| *id != self.id).collect();
+        let execution = Execution::new(executor, others, fetched, plan.transfer_bytes_per_second);
         self.running = Some(Box::new(Running {
             replica,
             writer: JournalWriter::new(journal),
             journaling: false,
             held_up: false,
             set_aside: Vec::new(),
-            execution: Execution::new(executor, others, fetched, plan.transfer_bytes_per_second),
+            authorised: execution.authorised(),
+            execution,
             orders: VecDeque::new(),
             executing: false,
             snapshots,

@@ -228,10 +228,8 @@ impl World {
                 if correct {
                     self.checker.sent(id.0, &message);
                 }
-                if self.is_withheld(&message) {
-                    return;
-                }
-                let others: Vec<ReplicaId> = self.authenticator.genesis().replica_ids().filter(|other| *other != id).collect();
+                let others = self.authenticator.genesis().replica_ids().filter(|other| *other != id);
+                let others: Vec<ReplicaId> = others.filter(|other| !self.is_withheld(*other, &message)).collect();
                 if self.processes[process as usize].outbound.is_some() {
                     return others
                         .into_iter()
@@ -266,12 +264,12 @@ impl World {
         }
     }
 
-    fn is_withheld(&self, message: &Message) -> bool {
-        self.withheld.is_some_and(|is_withheld| is_withheld(message))
+    fn is_withheld(&self, to: ReplicaId, message: &Message) -> bool {
+        self.withheld.as_ref().is_some_and(|is_withheld| is_withheld(to.0, message))
     }
 
     fn send(&mut self, process: u32, to: ReplicaId, message: Message) {
-        if self.is_withheld(&message) {
+        if self.is_withheld(to, &message) {
             return;
         }
         if self.processes[process as usize].outbound.is_some() {
@@ -451,8 +449,12 @@ impl World {
                     }
                 }
             }
-            // The simulated network knows no keys.
-            ExecutionEffect::Authorise(_) => {}
+            // The simulated network lets all connect; whom it would, is looked at.
+            ExecutionEffect::Authorise(clients) => {
+                if let Some(running) = &mut one.running {
+                    running.authorised = clients;
+                }
+            }
             ExecutionEffect::Send(to, message) => self.send(process, to, message),
             ExecutionEffect::Tell(told) => {
                 match &told {

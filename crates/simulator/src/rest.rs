@@ -40,8 +40,10 @@ impl World {
         SequenceNumber(executed.0.next_multiple_of(self.plan.parameters.checkpoint_interval))
     }
 
-    /// The log is filled once (R9).
+    /// The log is filled once (R9), unless a message that the network kept for seconds brings a request.
     pub fn expect_nothing_beyond(&mut self, boundary: SequenceNumber) {
+        let last = self.checker.last_with_requests();
+        let boundary = boundary.max(SequenceNumber(last.0.next_multiple_of(self.plan.parameters.checkpoint_interval)));
         let standings = self.standings();
         if standings.iter().any(|(executed, _)| *executed > boundary) {
             self.checker.fail(Invariant::RestsWithoutWork, || {
@@ -72,6 +74,22 @@ impl World {
         if standings.iter().any(|standing| *standing != (boundary, boundary)) {
             self.checker.fail(Invariant::RestsWithoutWork, || {
                 format!("{boundary} is the next checkpoint, and replicas come to rest with executed and h {standings:?}")
+            });
+        }
+        self.expect_clients_known();
+    }
+
+    /// All that is ordered is executed: what agreement keeps of the clients is what the state has (R8).
+    fn expect_clients_known(&mut self) {
+        for process in &self.processes {
+            let Some(running) = &process.running else { continue };
+            let (known, executed) = (running.replica.windows(), running.execution.windows());
+            self.checker.expect(*known == executed, Invariant::ClientsAreKnown, || {
+                format!("replica {} knows as ordered {known:?}, and its state has {executed:?}", process.id)
+            });
+            let (connect, authorised) = (&running.authorised, running.execution.authorised());
+            self.checker.expect(*connect == authorised, Invariant::ClientsAreKnown, || {
+                format!("replica {} lets {connect:?} connect, and its state authorises {authorised:?}", process.id)
             });
         }
     }

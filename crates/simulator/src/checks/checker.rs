@@ -160,7 +160,7 @@ impl Checker {
         }
     }
 
-    pub(super) fn expect(&mut self, holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) {
+    pub fn expect(&mut self, holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) {
         if !holds {
             self.fail(invariant, detail);
         }

@@ -47,6 +47,7 @@ pub enum Invariant {
     LearnersAreMute,
     QuietWithoutFaults,
     RestsWithoutWork,
+    ClientsAreKnown,
     NoNeedlessViewChange,
     SilentPrimariesAreLeft,
     TimeOutsFit,
@@ -106,6 +107,7 @@ impl Invariant {
             Self::LearnersAreMute => "learners-are-mute",
             Self::QuietWithoutFaults => "quiet-without-faults",
             Self::RestsWithoutWork => "rests-without-work",
+            Self::ClientsAreKnown => "clients-are-known",
             Self::NoNeedlessViewChange => "no-needless-view-change",
             Self::SilentPrimariesAreLeft => "silent-primaries-are-left",
             Self::TimeOutsFit => "time-outs-fit",
@@ -180,6 +182,9 @@ impl Invariant {
             Self::LearnersAreMute => "a learner signs nothing and presses for nothing",
             Self::QuietWithoutFaults => "without faults nobody suspects, changes the view or accuses",
             Self::RestsWithoutWork => "correct replicas without work come to rest at a checkpoint, in their view",
+            Self::ClientsAreKnown => {
+                "agreement and connections know the clients that the state authorises, and what it has of them"
+            }
             Self::NoNeedlessViewChange => "no primary is left for what others than it make late, or fewer than f + 1 suspect",
             Self::SilentPrimariesAreLeft => "a primary that f + 1 backups hear nothing of is left in time, also without requests",
             Self::TimeOutsFit => "time-outs double with each view change and halve with each checkpoint without one",

@@ -8,7 +8,7 @@ mod requests;
 use crate::checks::Invariant;
 use crate::rest::SETTLING;
 use crate::world::World;
-use pbft_message::View;
+use pbft_message::{Message, View};
 use std::time::Duration;
 
 /// More than agreement takes, a view change included, where nothing is lost.
@@ -56,12 +56,14 @@ enum Drill {
     StalledOpening,
     /// The next primary has no body of what its view begins with.
     MissingBody,
+    /// Two replicas have each prepared something else for one number, in two views.
+    TwoCertificates,
     /// No new-view arrives, and then one of those who waited for it is gone.
     LateJoin,
 }
 
 impl Drill {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::OnePath,
         Self::LostRelay,
         Self::RelayToTheNext,
@@ -78,6 +80,7 @@ impl Drill {
         Self::HeldProposals,
         Self::StalledOpening,
         Self::MissingBody,
+        Self::TwoCertificates,
         Self::LateJoin,
     ];
 }
@@ -119,6 +122,7 @@ impl World {
             Drill::HeldProposals => self.held_proposals(),
             Drill::StalledOpening => self.stalled_opening(),
             Drill::MissingBody => self.missing_body(),
+            Drill::TwoCertificates => self.two_certificates(),
             Drill::LateJoin => self.late_join(),
         }
     }
@@ -200,6 +204,11 @@ impl World {
         if pressed > 0 {
             self.checker.fail(Invariant::NoNeedlessViewChange, || format!("{what}, and {pressed} suspicions or view changes"));
         }
+    }
+
+    /// Messages for which this is so do not reach whom they are sent to.
+    pub(super) fn withhold(&mut self, is_withheld: impl Fn(u32, &Message) -> bool + 'static) {
+        self.withheld = Some(Box::new(is_withheld));
     }
 
     /// Nobody hears a replica, nor it anybody.

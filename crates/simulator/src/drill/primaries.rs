@@ -126,7 +126,7 @@ impl World {
         let others = self.backups_of(primary);
         let most = self.timeouts(&others).1;
         self.confine(client, &[primary]);
-        self.withheld = Some(|message| matches!(message, Message::Commit(_)));
+        self.withhold(|_, message| matches!(message, Message::Commit(_)));
         self.ask_one(client);
         self.run_until(self.now + RETRY + SOON / 4);
         self.lose(primary);
@@ -145,7 +145,7 @@ impl World {
         let most = self.timeouts(&others).1;
         self.confine(client, &[primary]);
         self.network.cut(primary, next);
-        self.withheld = Some(|message| matches!(message, Message::FetchBody { .. } | Message::Body(_) | Message::Committed { .. }));
+        self.withhold(|_, message| matches!(message, Message::FetchBody { .. } | Message::Body(_) | Message::Committed { .. }));
         self.ask_one(client);
         self.run_until(self.now + RETRY + SOON / 4);
         self.lose(primary);
@@ -158,11 +158,45 @@ impl World {
         }
     }
 
+    /// In each of two views one replica alone prepares, and not the same: the next view begins with what the later prepared (R12).
+    pub(super) fn two_certificates(&mut self) {
+        let (view, genesis) = (self.view_of(0), self.authenticator.genesis().clone());
+        let [second, third] = [View(view.0 + 1), View(view.0 + 2)].map(|view| genesis.primary(view).0);
+        let rest: Vec<u32> = (0..self.plan.replicas).filter(|one| ![second, third].contains(one)).collect();
+        let alone = self.random.pick(&rest);
+        let client = self.honest_client();
+        self.withhold(move |to, message| match message {
+            Message::Prepare { prepare, .. } => to != if prepare.view == view { alone } else { third },
+            Message::Commit(_) => true,
+            _ => false,
+        });
+        self.ask_one(client);
+        self.run_until(self.now + SOON / 4);
+        self.lose(alone);
+        let others = self.backups_of(alone);
+        if !self.expect_left(view, alone, self.now + RETRY + self.timeouts(&others).1 + SOON) {
+            return;
+        }
+        self.run_until(self.now + SOON / 4);
+        // They may take part, without f of the others: what both have prepared is seen.
+        let faulty: Vec<u32> = others.into_iter().filter(|one| *one != third).take(genesis.max_faulty()).collect();
+        let rest: Vec<u32> = (0..self.plan.replicas).filter(|one| !faulty.contains(one)).collect();
+        self.network.join_all();
+        self.network.separate(&[rest.clone(), faulty]);
+        let latest = self.now + self.plan.timing.max_timeout * 2;
+        self.run_to(latest, |world| rest.iter().any(|one| world.view_of(*one).0 > view.0 + 1));
+        self.withheld = None;
+        let entered = |world: &Self| rest.iter().all(|one| world.is_active(*one) && world.view_of(*one).0 > view.0 + 1);
+        if !self.run_to(latest, entered) {
+            self.stuck(Invariant::ViewsMeet);
+        }
+    }
+
     pub(super) fn late_join(&mut self) {
         let (view, mut backups) = (self.view_of(0), self.backups());
         let away = backups.swap_remove(0);
         self.lose(away);
-        self.withheld = Some(|message| matches!(message, Message::NewView(_) | Message::Heartbeat { .. }));
+        self.withhold(|_, message| matches!(message, Message::NewView(_) | Message::Heartbeat { .. }));
         let far = View(view.0 + 4);
         let next = self.authenticator.genesis().primary(far).0;
         let others = self.backups_of(away);

@@ -6,6 +6,9 @@ use crate::world::World;
 use pbft_message::Message;
 use std::time::Duration;
 
+/// Of a client that a primary neglects.
+const REQUESTS_IN_A_ROW: u64 = 4;
+
 impl World {
     pub(super) fn one_path(&mut self) {
         let (before, backup, client) = (self.checker.presses(), self.backups()[0], self.honest_client());
@@ -70,13 +73,17 @@ impl World {
     pub(super) fn neglected(&mut self) {
         let (view, client, primary) = (self.view_of(0), self.honest_client(), self.primary());
         let backups = self.backups_of(primary);
-        let most = self.timeouts(&backups).1;
+        let (least, most) = self.timeouts(&backups);
+        // The client has to have several in flight, and the time-outs must be known.
+        if self.plan.in_flight < REQUESTS_IN_A_ROW || least != most {
+            return;
+        }
         let by = self.now + RETRY + most + SOON;
         self.confine(client, &backups);
-        self.withheld = Some(|message| matches!(message, Message::Request(_)));
+        self.withhold(|_, message| matches!(message, Message::Request(_)));
         let is_left = |world: &Self| backups.iter().any(|backup| world.view_of(*backup) > view);
         // Those that come later do not set the clock of the first anew (R10).
-        for _ in 0..5 {
+        for _ in 0..REQUESTS_IN_A_ROW {
             self.ask_one(client);
             if self.run_to(self.now + most / 4, is_left) {
                 break;
@@ -110,7 +117,8 @@ impl World {
             |message| matches!(message, Message::Commit(_)),
             |message| matches!(message, Message::Checkpoint(_)),
         ];
-        self.withheld = Some(self.random.pick(&kinds));
+        let is_of_kind = self.random.pick(&kinds);
+        self.withhold(move |_, message| is_of_kind(message));
         self.ask_one(client);
         self.run_until(self.now + Duration::from_millis(60));
         if self.are_clients_done() {
