@@ -51,7 +51,8 @@ pub struct Remembered {
     pub sequence: SequenceNumber,
     /// Its place in the batch.
     pub index: u32,
-    /// One result for each operation; none once they were evicted.
+    /// One result for each operation, of which there is at least one; `None` once they were evicted. Not a single one if its
+    /// client may only read and asked for more: it had no effect, and never will.
     pub results: Option<Blobs>,
 }
 
@@ -74,9 +75,23 @@ struct Cached {
 }
 
 impl Remembered {
+    /// The results of a request that its client may not ask for (R8).
+    pub(super) fn refused() -> Blobs {
+        Blobs::new::<Vec<u8>>(&[])
+    }
+
     /// What came of the request, as far as it is still known.
     pub fn outcome(&self) -> Outcome {
-        self.results.clone().map_or(Outcome::ExecutedResultGone, Outcome::Executed)
+        match &self.results {
+            None => Outcome::ExecutedResultGone,
+            Some(results) if results.is_empty() => Outcome::Refused(RequestRefusal::ReadOnly),
+            Some(results) => Outcome::Executed(results.clone()),
+        }
+    }
+
+    /// How many bytes its results count for; none if there is nothing to evict.
+    fn cached_bytes(&self) -> Option<usize> {
+        self.results.as_ref().filter(|results| !results.is_empty()).map(size_of_results)
     }
 
     fn place(&self) -> (SequenceNumber, u32) {
@@ -121,8 +136,7 @@ impl ClientTable {
         for (client, timestamp, remembered) in
             clients.flat_map(|(client, entry)| entry.requests.iter().map(move |(timestamp, entry)| (*client, *timestamp, entry)))
         {
-            if let Some(results) = &remembered.results {
-                let bytes = size_of_results(results);
+            if let Some(bytes) = remembered.cached_bytes() {
                 cached_bytes = cached_bytes.saturating_add(bytes);
                 cached.insert(remembered.place(), Cached { client, timestamp, bytes });
             }
@@ -155,7 +169,7 @@ impl ClientTable {
     pub fn remember(&mut self, client: ClientId, timestamp: Timestamp, executed: Remembered) {
         let limit = self.requests_in_flight;
         let Some(requests) = self.requests_mut(client) else { return };
-        let (place, bytes) = (executed.place(), executed.results.as_ref().map(size_of_results));
+        let (place, bytes) = (executed.place(), executed.cached_bytes());
         requests.insert(timestamp, executed);
         let forgotten = if requests.len() > limit { requests.pop_first() } else { None };
         if let Some(bytes) = bytes {

@@ -10,8 +10,8 @@ use super::window::RequestWindow;
 use crate::service::{Context, RestoreError, Service, Snapshot};
 use pbft_crypto::{Digest, PublicKey};
 use pbft_message::{
-    Batch, Blobs, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request,
-    RequestRefusal, RequestState, SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
+    Batch, Blobs, CheckpointState, ClientId, ClientRole, Domain, Epoch, FetchState, Genesis, Outcome, Reply, Request, RequestState,
+    SequenceNumber, Signed, StableCertificate, Standing, StateReply, Timestamp, Verified, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -198,13 +198,12 @@ impl<S: Service> Executor<S> {
         let (sequence, outcome) = match self.clients.decide(request.client, request.timestamp, &digest) {
             Decision::Remembered(remembered) => (remembered.sequence, remembered.outcome()),
             Decision::Refused(refusal) => (ordered.sequence, Outcome::Refused(refusal)),
-            Decision::Execute if !self.may_run(request) => (ordered.sequence, Outcome::Refused(RequestRefusal::ReadOnly)),
             Decision::Execute => {
-                let results = self.run(ordered.sequence, request);
-                let results_kept = Some(results.clone());
-                let executed = Remembered { request: digest, sequence: ordered.sequence, index, results: results_kept };
+                let results = if self.may_run(request) { self.run(ordered.sequence, request) } else { Remembered::refused() };
+                let executed = Remembered { request: digest, sequence: ordered.sequence, index, results: Some(results) };
+                let outcome = executed.outcome();
                 self.clients.remember(request.client, request.timestamp, executed);
-                (ordered.sequence, Outcome::Executed(results))
+                (ordered.sequence, outcome)
             }
         };
         let Request { client, timestamp, .. } = **request;

@@ -104,11 +104,8 @@ fn r08_results_beyond_the_cap_are_evicted_oldest_first_and_equally_after_a_resto
     assert_eq!(outcomes(&replies), [executed(&["xxxxxxxxxx"]), Outcome::ExecutedResultGone]);
     assert_eq!((replies.replies[1].sequence, known(&world)), (SequenceNumber(1), [false, true, true, true]));
 
-    let certificate = world.reach_stable();
-    let (frozen, _) = world.executor.frozen(certificate.sequence).unwrap();
-    let saved = InstalledState::from_saved(&frozen.header(&certificate), frozen.chunks(), &world.authenticator).unwrap();
     let mut restored = World::with(|genesis| genesis.parameters.max_cached_result_bytes = 3 * 42);
-    restored.executor = Executor::restore(world.genesis.clone(), Map::default(), saved).unwrap();
+    restored.executor = world.restored();
     assert_eq!(known(&restored), [false, true, true, true]);
     let next = fill(&world, 1, 10);
     world.batch(vec![next.clone()]);

@@ -86,6 +86,28 @@ fn r08_a_client_that_may_only_read_has_no_effect() {
     assert_eq!(world.value("a"), None);
 }
 
+/// Agreement has it as ordered: it must be answered again, and not ordered again for ever (R2, R10).
+#[test]
+fn r08_what_a_client_that_may_only_read_was_refused_is_remembered_and_never_evicted() {
+    let mut world = World::with(|genesis| {
+        genesis.operators = vec![entry(OPERATOR)];
+        genesis.parameters.max_cached_result_bytes = 100;
+    });
+    order(&mut world, &add(NEWCOMER, ClientRole::Read));
+    let request = world.request(NEWCOMER, 90, &["set a 1"]);
+    let reply = world.batch(vec![request.clone()]).replies[0].clone();
+    assert_eq!(reply.outcome, Outcome::Refused(RequestRefusal::ReadOnly));
+    for _ in 0..4 {
+        outcome(&mut world, 0, "set a 2");
+    }
+    assert_eq!(world.batch(vec![request]).replies[0], reply);
+    let again = world.restored();
+    for executor in [&world.executor, &again] {
+        assert_eq!(executor.windows()[&client(NEWCOMER)].admits(Timestamp(90)), Admission::Ordered);
+        assert_eq!(executor.answer(client(NEWCOMER), Timestamp(90), reply.view), Some(reply.clone()));
+    }
+}
+
 #[test]
 fn r08_only_operators_change_who_is_authorised() {
     let mut world = world();
@@ -152,11 +174,8 @@ fn r08_the_results_of_a_revoked_client_count_no_longer_as_after_a_restore() {
         world.batch(vec![request]);
     }
     order(&mut world, &revoke(0));
-    let certificate = world.reach_stable();
-    let (frozen, _) = world.executor.frozen(certificate.sequence).unwrap();
-    let saved = InstalledState::from_saved(&frozen.header(&certificate), frozen.chunks(), &world.authenticator).unwrap();
     let mut restored = World::with(most);
-    restored.executor = Executor::restore(world.genesis.clone(), Map::default(), saved).unwrap();
+    restored.executor = world.restored();
     // With what the operator was answered, three fit beside the one of client 1 only if client 0's are gone.
     for world in [&mut world, &mut restored] {
         for timestamp in [20, 21] {

@@ -197,6 +197,14 @@ impl World {
         certificate
     }
 
+    /// Goes to the next checkpoint, and comes back from a snapshot of it.
+    pub fn restored(&mut self) -> Executor<Map> {
+        let certificate = self.reach_stable();
+        let (frozen, _) = self.executor.frozen(certificate.sequence).unwrap();
+        let saved = InstalledState::from_saved(&frozen.header(&certificate), frozen.chunks(), &self.authenticator).unwrap();
+        Executor::restore(self.genesis.clone(), Map::default(), saved).unwrap()
+    }
+
     /// What a quorum would sign.
     pub fn certificate(&self, sequence: SequenceNumber, digest: Digest) -> Verified<StableCertificate> {
         let sign = |id| {
