@@ -74,6 +74,17 @@ impl Client {
         }
     }
 
+    /// A request of one of those whom an operator authorises and revokes, who may not be authorised, or only to read.
+    pub fn of_a_stranger(&mut self, authenticator: &Authenticator, timestamp: Timestamp) -> Option<Signed<Request>> {
+        if !self.operates {
+            return None;
+        }
+        let key = client_key(STRANGERS + self.random.below(STRANGER_COUNT) as u32);
+        let operations: Vec<Vec<u8>> = (0..self.random.between(1, 3)).map(|_| self.operation().encode()).collect();
+        let request = Request { client: ClientId(key.public()), timestamp, operations: Blobs::new(&operations) };
+        Some(sign_request(request, authenticator.domain(), &key))
+    }
+
     fn operation(&mut self) -> Operation {
         let key = self.key();
         self.written += 1;

@@ -41,6 +41,10 @@ impl Service for Store {
         self.inner.execute(context, operation)
     }
 
+    fn is_read(&self, operation: &[u8]) -> bool {
+        self.inner.is_read(operation)
+    }
+
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.inner.snapshot()
     }

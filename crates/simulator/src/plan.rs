@@ -32,7 +32,7 @@ pub struct Plan {
     pub clients: u32,
     /// Of these, the last ones lie.
     pub lying_clients: u32,
-    /// Whoever authorises and revokes clients meanwhile; none of those sends anything.
+    /// Whoever authorises and revokes clients meanwhile, and sends requests of theirs.
     pub operators: u32,
     /// Requests of each client.
     pub requests: u64,

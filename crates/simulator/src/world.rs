@@ -403,8 +403,30 @@ impl World {
         let operations = client.next_operations();
         let wall = crate::client::WALL_AT_START + now.as_micros() as u64;
         let Ok(timestamp) = client.session.submit(now, wall, operations) else { return };
-        let name = client.name;
-        self.checker.client_asked(name, timestamp, now);
+        self.asked(id, timestamp);
+        let Some(request) = self.clients[id as usize].of_a_stranger(&self.authenticator, timestamp) else { return };
+        self.trace.say(now, || format!("stranger {} asks {}", request.client, timestamp.0));
+        self.checker.client_signed(&request);
+        let message = ClientMessage::Request(request);
+        for replica in self.authenticator.genesis().clone().replica_ids() {
+            self.ask(id, replica, &message);
+        }
+    }
+
+    /// A client sends its next request to all replicas at once.
+    pub fn submit_to_all(&mut self, id: u32) {
+        let (now, client) = (self.now, &mut self.clients[id as usize]);
+        let timestamp = Timestamp(crate::client::WALL_AT_START + now.as_micros() as u64);
+        let operations = client.next_operations();
+        let Ok(request) = client.session.sign(timestamp, operations) else { return };
+        if client.session.resubmit(now, request).is_ok() {
+            self.asked(id, timestamp);
+        }
+    }
+
+    fn asked(&mut self, id: u32, timestamp: Timestamp) {
+        let now = self.now;
+        self.checker.client_asked(self.clients[id as usize].name, timestamp, now);
         self.asked_in.insert((id, timestamp), self.checker.highest_view());
         self.trace.say(now, || format!("client {id} asks {}", timestamp.0));
         self.settle_client(id);

@@ -2,6 +2,7 @@ use pbft_crypto::PublicKey;
 use pbft_message::{
     ClientEntry, ClientId, ClientRole, Genesis, MembershipError, MembershipOperation, MembershipResult, ReplicaEntry, Standing,
 };
+use pbft_services::kv::{Operation, Step};
 use std::collections::BTreeMap;
 
 /// What must come of operators' operations (R8), in its simplest form.
@@ -23,6 +24,17 @@ impl Members {
 
     pub fn is_operator(&self, client: ClientId) -> bool {
         matches!(self.standings.get(&client), Some(Standing::Operator { .. }))
+    }
+
+    /// Whether its requests take effect.
+    pub fn is_authorised(&self, client: ClientId) -> bool {
+        matches!(self.standings.get(&client), Some(Standing::Client { .. } | Standing::Operator { .. }))
+    }
+
+    /// Who may only read asks for nothing else.
+    pub fn may_ask<'a>(&self, client: ClientId, operations: impl IntoIterator<Item = &'a [u8]>) -> bool {
+        let reads = matches!(self.standings.get(&client), Some(Standing::Client { role: ClientRole::Read, .. }));
+        !reads || operations.into_iter().all(|operation| Operation::decode(operation).is_ok_and(|operation| only_reads(&operation)))
     }
 
     /// For all but lists, which no operator of the simulator asks for.
@@ -81,5 +93,14 @@ impl Members {
         let of_replicas = self.replicas.iter().any(|entry| entry.signing_key == key || entry.transport_key == key);
         let of_clients = self.standings.iter().any(|(name, standing)| name.0 == key || standing.transport_key() == Some(key));
         if of_replicas || of_clients { Err(MembershipError::KeyInUse(key)) } else { Ok(()) }
+    }
+}
+
+fn only_reads(operation: &Operation) -> bool {
+    let reads = |step: &Step| !matches!(step, Step::Put { .. } | Step::Delete { .. });
+    match operation {
+        Operation::Step(step) => reads(step),
+        Operation::CompareAndSwap { .. } => false,
+        Operation::Transaction { success, failure, .. } => success.iter().all(reads) && failure.iter().all(reads),
     }
 }

@@ -44,7 +44,7 @@ impl Reference {
             model: Model::new(&genesis.service),
             members: Members::new(genesis),
             window: genesis.parameters.requests_in_flight,
-            clients: genesis.clients.iter().chain(&genesis.operators).map(|client| (client.signing_key, BTreeSet::new())).collect(),
+            clients: BTreeMap::new(),
             executed: BTreeMap::new(),
             refused: BTreeSet::new(),
             through: SequenceNumber::GENESIS,
@@ -68,10 +68,11 @@ impl Reference {
             let (client, timestamp) = (request.client, request.timestamp);
             let digest = request.digest(&self.domain);
             let mut refuse = |refusal| _ = self.refused.insert((client, timestamp, self.through, refusal));
-            let Some(remembered) = self.clients.get_mut(&client) else {
+            if !self.members.is_authorised(client) {
                 refuse(RequestRefusal::UnknownClient);
                 continue;
-            };
+            }
+            let remembered = self.clients.entry(client).or_default();
             if remembered.contains(&timestamp) {
                 if self.executed[&(client, timestamp)].request != digest {
                     refuse(RequestRefusal::TimestampReused);
@@ -82,20 +83,29 @@ impl Reference {
                 refuse(RequestRefusal::TooOld);
                 continue;
             }
+            let may_ask = self.members.may_ask(client, request.operations.each());
+            if !may_ask {
+                refuse(RequestRefusal::ReadOnly);
+            }
             remembered.insert(timestamp);
             let forgotten = if remembered.len() > self.window { remembered.pop_first() } else { None };
             if let Some(forgotten) = forgotten {
                 self.cached.remove(&self.executed[&(client, forgotten)].position);
             }
             let operates = self.members.is_operator(client);
-            let results = request.operations.each().map(|operation| match Operation::decode(operation) {
+            let results = request.operations.each().filter(|_| may_ask).map(|operation| match Operation::decode(operation) {
                 _ if operates => Blob::from(self.members.apply(operation).encode()),
                 Ok(operation) => Blob::from(self.model.apply(&operation).encode()),
                 Err(_) => Blob::default(),
             });
-            let executed = Executed { request: digest, position: (self.through, place), results: results.collect() };
+            let results: Vec<Blob> = results.collect();
+            // Whoever is revoked has no results any more.
+            self.cached.retain(|_, (client, ..)| self.members.is_authorised(*client));
+            let executed = Executed { request: digest, position: (self.through, place), results };
             let bytes = executed.results.iter().map(|result| result.len() + RESULT).sum();
-            self.cached.insert(executed.position, (client, timestamp, bytes));
+            if may_ask {
+                self.cached.insert(executed.position, (client, timestamp, bytes));
+            }
             self.executed.insert((client, timestamp), executed);
             self.evict();
         }
@@ -129,6 +139,12 @@ impl Reference {
 
     pub fn executed(&self, client: ClientId, timestamp: Timestamp) -> Option<&Executed> {
         self.executed.get(&(client, timestamp))
+    }
+
+    /// Whether a request was ordered while its client was not authorised.
+    pub fn came_of_nobody(&self, client: ClientId, timestamp: Timestamp) -> bool {
+        let unknown = |(.., refusal): &(_, _, _, RequestRefusal)| *refusal == RequestRefusal::UnknownClient;
+        self.refused.iter().any(|refused| (refused.0, refused.1) == (client, timestamp) && unknown(refused))
     }
 
     /// Whether a correct replica may say this that has executed all up to a number.

@@ -52,6 +52,8 @@ enum Drill {
     FastClock,
     /// The primary holds each proposal, for less than the time-out.
     HeldProposals,
+    /// The primary passes over one client's requests, for less than the time-out, and serves another.
+    PassedOver,
     /// What a new view begins with is not committed.
     StalledOpening,
     /// The next primary has no body of what its view begins with.
@@ -63,7 +65,7 @@ enum Drill {
 }
 
 impl Drill {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::OnePath,
         Self::LostRelay,
         Self::RelayToTheNext,
@@ -78,6 +80,7 @@ impl Drill {
         Self::LongAbsence,
         Self::FastClock,
         Self::HeldProposals,
+        Self::PassedOver,
         Self::StalledOpening,
         Self::MissingBody,
         Self::TwoCertificates,
@@ -120,6 +123,7 @@ impl World {
             Drill::LongAbsence => self.long_absence(),
             Drill::FastClock => self.fast_clock(),
             Drill::HeldProposals => self.held_proposals(),
+            Drill::PassedOver => self.passed_over(),
             Drill::StalledOpening => self.stalled_opening(),
             Drill::MissingBody => self.missing_body(),
             Drill::TwoCertificates => self.two_certificates(),

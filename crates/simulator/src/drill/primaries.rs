@@ -11,6 +11,9 @@ use std::time::Duration;
 /// So many proposals in a row that are held are a habit, with some to spare.
 const A_HABIT: u32 = 12;
 
+/// Between two requests of a client that has one after the other answered.
+const ONE_BY_ONE: Duration = Duration::from_millis(10);
+
 impl World {
     /// The time-out doubles with each view change, and halves with each checkpoint without one.
     pub(super) fn lost_primaries(&mut self) {
@@ -118,6 +121,31 @@ impl World {
         // So that nothing is held any more.
         self.run_until(self.now + SETTLING);
         self.processes[primary as usize].outbound = None;
+        self.expect_left(view, primary, self.now + SOON);
+    }
+
+    /// It gets one client's requests when backups remind it, at half of the time-out (R18).
+    pub(super) fn passed_over(&mut self) {
+        let (view, primary) = (self.view_of(0), self.primary());
+        let backups = self.backups_of(primary);
+        let (least, most) = self.timeouts(&backups);
+        let honest = self.plan.clients - self.plan.lying_clients;
+        if most > self.plan.timing.base_timeout || self.plan.limits.batch_requests <= 4 || honest < 2 {
+            return;
+        }
+        let one = self.honest_client();
+        let (other, name) = ((one + 1) % honest, self.clients[one as usize].name);
+        self.confine(one, &backups);
+        for _ in 0..A_HABIT {
+            self.withhold(move |to, message| to == primary && matches!(message, Message::Request(of) if of.client == name));
+            self.submit_to_all(one);
+            let (reminded, latest) = (self.now + least * 9 / 20, self.now + least);
+            while self.clients[one as usize].session.in_flight() > 0 && self.now < latest {
+                self.withheld.take_if(|_| self.now >= reminded);
+                self.ask_one(other);
+                self.run_until(self.now + ONE_BY_ONE);
+            }
+        }
         self.expect_left(view, primary, self.now + SOON);
     }
 
