@@ -27,6 +27,10 @@ fn poison(dice: &mut Dice, reply: StateReply) -> Option<StateReply> {
             service.reverse();
             Some(StateReply::Outline { state, service, clients })
         }
+        (5, StateReply::Outline { state, service, mut clients }) => {
+            clients.reverse();
+            Some(StateReply::Outline { state, service, clients })
+        }
         (kind @ 2..=6, StateReply::Chunks { sequence, part, mut pieces }) => {
             pieces.iter_mut().for_each(|piece| spoil(kind, piece));
             Some(StateReply::Chunks { sequence, part, pieces })

@@ -101,12 +101,35 @@ impl Client {
                 };
                 Operation::compare_and_swap(key, expected, value)
             }
-            _ => Operation::Transaction {
-                compare: vec![Compare::new(&key, Relation::Less, Target::Version(self.random.between(1, 4)))],
-                success: vec![Step::put(&key, value), Step::get(self.key())],
-                failure: vec![Step::delete(&key)],
-            },
+            _ => {
+                // Several times the long value would be too much for a request.
+                let short = format!("{}-{}", self.id, self.written);
+                let compare = vec![self.comparison(&short)];
+                Operation::Transaction { compare, success: self.steps(&short), failure: self.steps(&short) }
+            }
         }
+    }
+
+    fn comparison(&mut self, value: &str) -> Compare {
+        let relation = self.random.pick(&[Relation::Equal, Relation::NotEqual, Relation::Greater, Relation::Less]);
+        let target = match self.random.below(4) {
+            0 => Target::Version(self.random.below(4)),
+            1 => Target::CreateRevision(self.random.below(60)),
+            2 => Target::ModRevision(self.random.below(60)),
+            _ => Target::Value(value.as_bytes().into()),
+        };
+        Compare::new(self.key(), relation, target)
+    }
+
+    /// One after the other, each sees what those before it did.
+    fn steps(&mut self, value: &str) -> Vec<Step> {
+        let step = |client: &mut Self| match client.random.below(4) {
+            0 => Step::put(client.key(), value),
+            1 => Step::get(client.key()),
+            2 => Step::delete(client.key()),
+            _ => Step::range("", RangeEnd::Last, 0),
+        };
+        (0..self.random.between(1, 3)).map(|_| step(self)).collect()
     }
 
     fn key(&mut self) -> String {

@@ -18,6 +18,13 @@ pub struct Held {
     damage: String,
 }
 
+impl Held {
+    /// What came after these records, if it began with them.
+    fn lost(&self, records: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
+        self.records.strip_prefix(records)
+    }
+}
+
 impl World {
     /// The process dies, and finds something else on its disk than it wrote.
     pub fn damage(&mut self, process: u32, fault: Fault) {
@@ -48,6 +55,8 @@ impl World {
                 {
                     None
                 }
+                // Copies of what stands before: a base that was begun, and of which no snapshot is durable yet.
+                Some((records, _)) if held.lost(&records).is_some_and(|lost| lost.iter().all(|one| records.contains(one))) => None,
                 Some((records, _)) => Some(format!("{} of {} records came back", records.len(), held.records.len())),
                 None => Some("what it started from cannot be read".to_owned()),
             },

@@ -9,6 +9,10 @@ mod serving;
 mod source;
 
 use disk::SharedDisk;
+use pbft_message::codec;
+use pbft_protocol::agreement::Record;
+use pbft_replica::{BackupError, RestoredInto, restore_snapshot, save_snapshot};
+use pbft_storage::{Disk, Journal, SnapshotReader, Snapshots};
 use node::{Died, Node};
 use source::{BEFORE, Source, TARGET, newcomer};
 
@@ -140,4 +144,24 @@ fn r08_a_fetched_state_brings_its_clients_to_agreement_and_connections_also_afte
         assert_eq!(node.authorised, source.executor.authorised());
         assert!(node.authorised.contains_key(&newcomer()));
     }
+}
+
+#[test]
+fn r14_a_backup_goes_into_a_home_that_knows_the_certificate_and_lacks_the_state() {
+    let source = &mut Source::new();
+    let (state, certificate) = source.executor.frozen(TARGET).unwrap();
+    let (mut backup, disk) = (SharedDisk::default(), source::new_disk());
+    let mut snapshots = Snapshots::open(backup.clone(), &source::identity()).unwrap();
+    save_snapshot(&mut snapshots, &state, &certificate).unwrap();
+    let file = backup.list().unwrap().remove(0);
+    let (mut journal, _) = Journal::open(disk.clone(), &source::identity(), |_, _| {}).unwrap();
+    journal.commit(&[codec::encode(&Record::Stable((*source.stable).clone()))]).unwrap();
+
+    let restore = || {
+        let snapshot = SnapshotReader::open(backup.clone(), &file).unwrap();
+        restore_snapshot((disk.clone(), disk.clone()), &source::identity(), snapshot, &source.stable)
+    };
+    assert_eq!(restore().unwrap(), RestoredInto::Journal);
+    assert_eq!(Node::start(source, &disk).executed(), TARGET);
+    assert!(matches!(restore(), Err(BackupError::NotNewer { here: TARGET, offered: TARGET })));
 }

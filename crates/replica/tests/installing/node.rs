@@ -207,6 +207,8 @@ impl Node {
                     assert!(installed || state.state.sequence < TARGET || self.recovered == state.state.digest());
                     self.recovered = state.state.digest();
                     FromExecutor::SnapshotStarted(certificate.sequence).tell(&mut self.replica, time);
+                    // The journal's base is written before the snapshot is, and adopted after it.
+                    self.settle(source.as_deref_mut())?;
                     save_snapshot(&mut self.snapshots, &state, &certificate).map_err(|_| Died)?;
                     FromExecutor::Snapshot(certificate.sequence).tell(&mut self.replica, time);
                     self.orders.push_back(Order::Saved(certificate.sequence));

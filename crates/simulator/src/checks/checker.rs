@@ -323,7 +323,7 @@ impl Checker {
         }
         let Some(base) = rest.base() else { return };
         let anew = Promises::of(id, base);
-        let lost = self.replicas[id as usize].known.lost_in(&anew);
+        let lost = self.replicas[id as usize].known.lost_in(&anew, anew.stable);
         if let Some(lost) = lost {
             self.fail(Invariant::TransferForgetsNothing, || format!("replica {id}'s journal is to begin anew, and {lost}"));
         }
@@ -381,7 +381,7 @@ impl Checker {
         self.proposals.restarted(id);
         let anew = Promises::of(id, records);
         let watched = &self.replicas[id as usize];
-        if let Some(lost) = watched.durable.lost_in(&anew) {
+        if let Some(lost) = watched.durable.lost_in(&anew, executed) {
             self.fail(Invariant::Recovers, || format!("replica {id} comes back, and {lost}"));
         }
         anew.votes.iter().for_each(|vote| self.voted(id, *vote));
