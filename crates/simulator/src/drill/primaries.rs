@@ -115,7 +115,7 @@ impl World {
         self.processes[primary as usize].outbound = Some(Strategy::SlowPrimary.outbound(&context));
         self.confine(client, &backups[..1]);
         for _ in 0..A_HABIT {
-            self.ask_one(client);
+            self.submit_to_all(client);
             self.run_to(self.now + RETRY + RESENT, Self::are_clients_done);
         }
         // So that nothing is held any more.
