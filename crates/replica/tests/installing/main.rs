@@ -9,11 +9,11 @@ mod serving;
 mod source;
 
 use disk::SharedDisk;
+use node::{Died, Node};
 use pbft_message::codec;
 use pbft_protocol::agreement::Record;
 use pbft_replica::{BackupError, RestoredInto, restore_snapshot, save_snapshot};
 use pbft_storage::{Disk, Journal, SnapshotReader, Snapshots};
-use node::{Died, Node};
 use source::{BEFORE, Source, TARGET, newcomer};
 
 /// What of the unsynced survives.
