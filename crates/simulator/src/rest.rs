@@ -58,17 +58,20 @@ impl World {
             return;
         }
         let interval = self.plan.parameters.checkpoint_interval;
-        let executed = self.standings().into_iter().map(|(executed, _)| executed).max().unwrap_or_default();
+        let mut last = self.standings().into_iter().map(|(executed, _)| executed).max().unwrap_or_default();
         let presses = self.checker.presses();
         self.run_until(self.now + REST);
+        // A message that the network kept for seconds may bring a request that nobody had got.
+        while self.checker.last_with_requests() > last {
+            last = self.checker.last_with_requests();
+            self.run_until(self.now + REST);
+        }
         let pressed = self.checker.presses() - presses;
         if pressed > 0 {
             self.checker.fail(Invariant::RestsWithoutWork, || {
                 format!("{pressed} times the primary of a cluster at rest was suspected or left")
             });
         }
-        // A message that the network kept for seconds may bring a request that nobody had got.
-        let last = executed.max(self.checker.last_with_requests());
         let boundary = SequenceNumber(last.0.next_multiple_of(interval));
         let standings = self.standings();
         if standings.iter().any(|standing| *standing != (boundary, boundary)) {

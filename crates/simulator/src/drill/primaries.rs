@@ -102,9 +102,8 @@ impl World {
     pub(super) fn held_proposals(&mut self) {
         let (view, primary, client) = (self.view_of(0), self.primary(), self.honest_client());
         let backups = self.backups_of(primary);
-        // What it holds them for is a while only where time-outs are short, and a request alone may fill a small batch: then it is
-        // not known how long it was on its way.
-        if self.timeouts(&backups).1 > self.plan.timing.base_timeout * 2 || self.plan.limits.batch_requests <= 4 {
+        // What it holds them for is a while only where time-outs are short; and how long a large batch was on its way is not known.
+        if self.timeouts(&backups).1 > self.plan.timing.base_timeout * 2 || self.one_fills_a_batch() {
             return;
         }
         let context = Context {
@@ -124,13 +123,18 @@ impl World {
         self.expect_left(view, primary, self.now + SOON);
     }
 
+    /// A request alone may make a large batch, by its number or its bytes, and others may have come first.
+    fn one_fills_a_batch(&self) -> bool {
+        self.plan.limits.batch_requests <= 4 || self.plan.value_bytes > 0
+    }
+
     /// It gets one client's requests when backups remind it, at half of the time-out (R18).
     pub(super) fn passed_over(&mut self) {
         let (view, primary) = (self.view_of(0), self.primary());
         let backups = self.backups_of(primary);
         let (least, most) = self.timeouts(&backups);
         let honest = self.plan.clients - self.plan.lying_clients;
-        if most > self.plan.timing.base_timeout || self.plan.limits.batch_requests <= 4 || honest < 2 {
+        if most > self.plan.timing.base_timeout || self.one_fills_a_batch() || honest < 2 {
             return;
         }
         let one = self.honest_client();
