@@ -16,6 +16,11 @@ pub const WALL_AT_START: u64 = 1_700_000_000_000_000;
 const STRANGERS: u32 = 1000;
 const STRANGER_COUNT: u64 = 8;
 
+/// Whom operators authorise and revoke.
+pub fn strangers() -> impl Iterator<Item = ClientId> {
+    (STRANGERS..).take(STRANGER_COUNT as usize).map(|id| ClientId(client_key(id).public()))
+}
+
 /// A client with its real session, or a liar with a real key.
 pub struct Client {
     pub id: u32,

@@ -1,9 +1,11 @@
 //! Disks that garble or forget what they hold, and what must come of it.
 
-use crate::checks::Invariant;
+use crate::checks::{Invariant, Promises};
 use crate::options::Fault;
 use crate::process::Process;
 use crate::world::World;
+use pbft_message::codec;
+use pbft_protocol::agreement::Record;
 use pbft_replica::RecoveryError;
 use pbft_storage::{Journal, OpenError, SnapshotError};
 
@@ -19,9 +21,15 @@ pub struct Held {
 }
 
 impl Held {
-    /// What came after these records, if it began with them.
-    fn lost(&self, records: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
-        self.records.strip_prefix(records)
+    /// Only copies of what stands in these records is gone: a base that was begun, of which no snapshot is durable yet.
+    fn has_lost_only_copies(&self, id: u32, records: &[Vec<u8>]) -> bool {
+        let decode = |record: &Vec<u8>| codec::decode::<Record>(record).ok();
+        let promises = Promises::of(id, &records.iter().filter_map(decode).collect::<Vec<_>>());
+        let is_copy = |record: &Vec<u8>| match decode(record) {
+            Some(Record::Opened(view)) => promises.has_opened(view),
+            _ => records.contains(record),
+        };
+        self.records.strip_prefix(records).is_some_and(|lost| lost.iter().all(is_copy))
     }
 }
 
@@ -55,8 +63,7 @@ impl World {
                 {
                     None
                 }
-                // Copies of what stands before: a base that was begun, and of which no snapshot is durable yet.
-                Some((records, _)) if held.lost(&records).is_some_and(|lost| lost.iter().all(|one| records.contains(one))) => None,
+                Some((records, _)) if held.has_lost_only_copies(one.id.0, &records) => None,
                 Some((records, _)) => Some(format!("{} of {} records came back", records.len(), held.records.len())),
                 None => Some("what it started from cannot be read".to_owned()),
             },

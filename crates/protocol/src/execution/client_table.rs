@@ -59,9 +59,9 @@ pub struct Remembered {
 /// What execution does with an ordered request (R8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision<'a> {
-    /// It runs, and is to be remembered.
+    /// It runs, if its client may ask for that, and is to be remembered.
     Execute,
-    /// It ran before: this came of it.
+    /// It was ordered before: this came of it.
     Remembered(&'a Remembered),
     /// It has no effect and is not remembered.
     Refused(RequestRefusal),

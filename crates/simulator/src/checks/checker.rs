@@ -9,6 +9,7 @@ use super::reference::Reference;
 use super::views::AcceptedNewView;
 use super::votes::{Kind, Vote};
 use super::witnesses::{Comeback, Heard};
+use crate::client::strangers;
 use pbft_crypto::Digest;
 use pbft_message::{
     Authenticator, Batch, CheckpointState, ClientId, Domain, Genesis, NULL_DIGEST, Reply, Request, SequenceNumber, Signed,
@@ -44,6 +45,8 @@ pub struct Checker {
     batches: BTreeMap<SequenceNumber, Option<Batch>>,
     pub(super) seen: Seen,
     pub(super) asked: Asked,
+    /// All whose requests are known: those of the genesis, and the strangers.
+    clients: BTreeSet<ClientId>,
     /// 18: the digests of all requests that clients signed.
     signed: BTreeSet<Digest>,
     pub(super) reference: Reference,
@@ -86,6 +89,8 @@ pub struct Watched {
     pub durable: Promises,
     /// What will be, once the journal begins with the base that was written last.
     pub base: Option<Promises>,
+    /// Of which state the snapshot is that was begun last, beside which a base is to stand.
+    pub snapshot: SequenceNumber,
     /// All votes that ever were: of those in views that it left, a journal that begins anew keeps none.
     pub voted: BTreeSet<Vote>,
     pub view: View,
@@ -110,6 +115,7 @@ impl Checker {
             known: Promises::default(),
             durable: Promises::default(),
             base: None,
+            snapshot: SequenceNumber::GENESIS,
             voted: BTreeSet::new(),
             view: View(0),
             low: SequenceNumber::GENESIS,
@@ -118,8 +124,10 @@ impl Checker {
             ordered_in: BTreeMap::new(),
             replays: false,
         });
+        let clients = genesis.clients.iter().chain(&genesis.operators).map(|client| client.signing_key);
         let mut checker = Self {
             replicas: replicas.collect(),
+            clients: clients.chain(strangers()).collect(),
             votes: BTreeMap::new(),
             committed: BTreeMap::new(),
             prepared: BTreeMap::new(),
@@ -215,10 +223,9 @@ impl Checker {
         });
         for request in ordered.body.iter().flat_map(|batch| batch.requests()) {
             let digest = request.digest(&self.domain);
-            // The client made it, and it still has its signature. Of a stranger only that is known.
+            // The client made it, and it still has its signature. Of one that a liar made up only that is known.
             let valid = || self.authenticator.verify_requests(vec![request.clone()]).iter().all(Result::is_ok);
-            let stranger =
-                self.genesis.clients.iter().chain(&self.genesis.operators).all(|client| client.signing_key != request.client);
+            let stranger = !self.clients.contains(&request.client);
             let signed = (stranger || self.signed.contains(&digest)) && valid();
             self.expect(signed, Invariant::RequestsAreSigned, || {
                 format!("at {sequence} stands a request that {} never signed", request.client)
@@ -323,11 +330,17 @@ impl Checker {
         }
         let Some(base) = rest.base() else { return };
         let anew = Promises::of(id, base);
-        let lost = self.replicas[id as usize].known.lost_in(&anew, anew.stable);
+        let watched = &self.replicas[id as usize];
+        let lost = watched.known.lost_in(&anew, watched.snapshot);
         if let Some(lost) = lost {
             self.fail(Invariant::TransferForgetsNothing, || format!("replica {id}'s journal is to begin anew, and {lost}"));
         }
         self.replicas[id as usize].known = anew;
+    }
+
+    /// A replica begins a snapshot.
+    pub fn snapshot_started(&mut self, id: u32, sequence: SequenceNumber) {
+        self.replicas[id as usize].snapshot = sequence;
     }
 
     /// They are durable.
@@ -397,7 +410,7 @@ impl Checker {
         let watched = &mut self.replicas[id as usize];
         watched.known = anew.clone();
         watched.durable = anew;
-        watched.base = None;
+        (watched.base, watched.snapshot) = (None, executed);
         (watched.view, watched.low, watched.executed) = (view, low, executed);
         watched.next = executed.next();
         watched.replays = true;

@@ -21,3 +21,4 @@ mod witnesses;
 
 pub use checker::{Checker, Written};
 pub use invariant::{Invariant, Violation};
+pub use promises::Promises;

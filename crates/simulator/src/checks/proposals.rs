@@ -50,8 +50,7 @@ impl Checker {
         for request in batch.requests() {
             let (client, timestamp) = (request.client, request.timestamp);
             let before = self.proposals.requests.insert((id, client, timestamp), place);
-            // Of a client that was not authorised then, it may come again.
-            let twice = before.is_some_and(|before| before.0 == place.0) && !self.reference.came_of_nobody(client, timestamp);
+            let twice = before.is_some_and(|before| before.0 == place.0);
             let executed = self.reference.executed(client, timestamp).map(|executed| executed.position.0);
             // At its own number it may be proposed once more: as it was, to who lacks it (R23).
             let next = self.replicas[id as usize].next;

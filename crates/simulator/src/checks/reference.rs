@@ -141,12 +141,6 @@ impl Reference {
         self.executed.get(&(client, timestamp))
     }
 
-    /// Whether a request was ordered while its client was not authorised.
-    pub fn came_of_nobody(&self, client: ClientId, timestamp: Timestamp) -> bool {
-        let unknown = |(.., refusal): &(_, _, _, RequestRefusal)| *refusal == RequestRefusal::UnknownClient;
-        self.refused.iter().any(|refused| (refused.0, refused.1) == (client, timestamp) && unknown(refused))
-    }
-
     /// Whether a correct replica may say this that has executed all up to a number.
     pub fn check_reply(&self, reply: &Reply, through: SequenceNumber) -> Result<(), Violation> {
         let wrong = |what: String| {
@@ -165,7 +159,7 @@ impl Reference {
         }
         let id = (reply.client, reply.timestamp);
         match &reply.outcome {
-            Outcome::Executed(results) if results.parts() != executed.results => {
+            Outcome::Executed(results) if executed.results.is_empty() || results.parts() != executed.results => {
                 wrong("the results are not the model's".to_owned())
             }
             Outcome::Executed(_) if self.is_gone(id, through) => wrong("the results were evicted".to_owned()),

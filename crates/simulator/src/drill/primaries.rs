@@ -146,7 +146,9 @@ impl World {
             let (reminded, latest) = (self.now + least * 9 / 20, self.now + least);
             while self.clients[one as usize].session.in_flight() > 0 && self.now < latest {
                 self.withheld.take_if(|_| self.now >= reminded);
-                self.ask_one(other);
+                if self.clients[other as usize].session.in_flight() == 0 {
+                    self.ask_one(other);
+                }
                 self.run_until(self.now + ONE_BY_ONE);
             }
         }
