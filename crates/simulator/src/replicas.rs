@@ -495,7 +495,6 @@ impl World {
                 }
                 let sequence = certificate.sequence;
                 running.saving = Some((state, certificate));
-                self.checker.snapshot_started(id.0, sequence);
                 FromExecutor::SnapshotStarted(sequence).tell(&mut running.replica, local);
                 let delay = self.random.micros(100, 30_000);
                 self.schedule(delay, Happening::Save { process, incarnation });
@@ -522,7 +521,6 @@ impl World {
         let Some(running) = &mut one.running else { return };
         let Some((state, certificate)) = running.saving.take() else { return };
         if std::mem::take(&mut running.snapshot_owed) {
-            self.checker.snapshot_started(one.id.0, certificate.sequence);
             FromExecutor::SnapshotStarted(certificate.sequence).tell(&mut running.replica, local);
             running.saving = Some((state, certificate));
             let delay = self.random.micros(100, 30_000);

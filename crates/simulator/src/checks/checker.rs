@@ -89,8 +89,6 @@ pub struct Watched {
     pub durable: Promises,
     /// What will be, once the journal begins with the base that was written last.
     pub base: Option<Promises>,
-    /// Of which state the snapshot is that was begun last, beside which a base is to stand.
-    pub snapshot: SequenceNumber,
     /// All votes that ever were: of those in views that it left, a journal that begins anew keeps none.
     pub voted: BTreeSet<Vote>,
     pub view: View,
@@ -115,7 +113,6 @@ impl Checker {
             known: Promises::default(),
             durable: Promises::default(),
             base: None,
-            snapshot: SequenceNumber::GENESIS,
             voted: BTreeSet::new(),
             view: View(0),
             low: SequenceNumber::GENESIS,
@@ -330,17 +327,11 @@ impl Checker {
         }
         let Some(base) = rest.base() else { return };
         let anew = Promises::of(id, base);
-        let watched = &self.replicas[id as usize];
-        let lost = watched.known.lost_in(&anew, watched.snapshot);
+        let lost = self.replicas[id as usize].known.lost_in(&anew);
         if let Some(lost) = lost {
             self.fail(Invariant::TransferForgetsNothing, || format!("replica {id}'s journal is to begin anew, and {lost}"));
         }
         self.replicas[id as usize].known = anew;
-    }
-
-    /// A replica begins a snapshot.
-    pub fn snapshot_started(&mut self, id: u32, sequence: SequenceNumber) {
-        self.replicas[id as usize].snapshot = sequence;
     }
 
     /// They are durable.
@@ -394,7 +385,7 @@ impl Checker {
         self.proposals.restarted(id);
         let anew = Promises::of(id, records);
         let watched = &self.replicas[id as usize];
-        if let Some(lost) = watched.durable.lost_in(&anew, executed) {
+        if let Some(lost) = watched.durable.lost_in(&anew) {
             self.fail(Invariant::Recovers, || format!("replica {id} comes back, and {lost}"));
         }
         anew.votes.iter().for_each(|vote| self.voted(id, *vote));
@@ -410,7 +401,7 @@ impl Checker {
         let watched = &mut self.replicas[id as usize];
         watched.known = anew.clone();
         watched.durable = anew;
-        (watched.base, watched.snapshot) = (None, executed);
+        watched.base = None;
         (watched.view, watched.low, watched.executed) = (view, low, executed);
         watched.next = executed.next();
         watched.replays = true;

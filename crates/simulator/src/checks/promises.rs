@@ -106,8 +106,8 @@ impl Promises {
         highest
     }
 
-    /// What the records of `later`, which replaced these, have lost that still binds, beside a snapshot of this number.
-    pub fn lost_in(&self, later: &Self, snapshot: SequenceNumber) -> Option<String> {
+    /// What the records of `later`, which replaced these, have lost that still binds.
+    pub fn lost_in(&self, later: &Self) -> Option<String> {
         if later.view() < self.view() {
             return Some(format!("view {} is forgotten for {}", self.view(), later.view()));
         }
@@ -133,10 +133,7 @@ impl Promises {
                 return Some(format!("its vote {vote:?} is forgotten"));
             }
         }
-        // All above the snapshot, also what a stable checkpoint covers: else a state is to be fetched (R9).
-        let least = low.min(snapshot);
-        let committed =
-            |promises: &Self| promises.committed.range(least.next()..).map(|(sequence, _)| *sequence).collect::<Vec<_>>();
+        let committed = |promises: &Self| promises.committed.range(low.next()..).map(|(sequence, _)| *sequence).collect::<Vec<_>>();
         let replayed = committed(later);
         if let Some(sequence) = committed(self).into_iter().find(|sequence| !replayed.contains(sequence)) {
             return Some(format!("that {sequence} is committed is forgotten"));
