@@ -197,10 +197,8 @@ impl World {
 
     fn expect_quiet(&mut self) {
         let replicas = || self.processes.iter().filter_map(|one| one.running.as_ref()).map(|running| &running.replica);
-        // Who is so far behind that it fetches a state may be so for longer than a time-out, and suspect (R10). Then it is only
-        // looked at whether a view has changed.
-        let fetched = self.checker.installs() > 0 && self.checker.highest_view() == View(0);
-        let changes = if fetched { 0 } else { self.checker.presses() };
+        // Who is so far behind that it fetches a state may be so for longer than a time-out, and suspect (R10).
+        let changes = self.checker.presses_of_the_even();
         let evidence: usize = replicas().map(|replica| replica.evidence().len()).sum();
         if changes > 0 || evidence > 0 {
             self.checker.fail(Invariant::QuietWithoutFaults, || {

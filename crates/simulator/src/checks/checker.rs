@@ -409,7 +409,7 @@ impl Checker {
 
     /// A correct replica installed a state.
     pub fn installed(&mut self, id: u32, sequence: SequenceNumber) {
-        self.pressure.installs += 1;
+        *self.pressure.installs.entry(id).or_default() += 1;
         let next = self.replicas[id as usize].next;
         self.expect(sequence >= next, Invariant::TransferForgetsNothing, || {
             format!("replica {id} installs the state at {sequence}, though {next} is next")

@@ -11,14 +11,14 @@ const MOST_ATTEMPTS: u32 = 4;
 /// What correct replicas did for a change of view since the run began.
 #[derive(Clone, Debug, Default)]
 pub struct Pressure {
-    /// How often one was said to be suspected or left.
-    presses: u64,
+    /// How often each said that it suspects one, or left it.
+    presses: BTreeMap<u32, u64>,
     /// The highest view that one wanted or entered.
     highest: View,
     /// Of each: view changes that no checkpoint has made up for, and whether one came since the last checkpoint.
     attempts: BTreeMap<u32, (u32, bool)>,
-    /// How many states were fetched and installed.
-    pub installs: u64,
+    /// How many states each fetched and installed.
+    pub installs: BTreeMap<u32, u64>,
 }
 
 impl Pressure {
@@ -34,8 +34,14 @@ impl Pressure {
 
 impl Checker {
     /// How often correct replicas said that they suspect the primary, or left it.
-    pub const fn presses(&self) -> u64 {
-        self.pressure.presses
+    pub fn presses(&self) -> u64 {
+        self.pressure.presses.values().sum()
+    }
+
+    /// The same, but for those that fell behind and fetched a state.
+    pub fn presses_of_the_even(&self) -> u64 {
+        let even = self.pressure.presses.iter().filter(|(id, _)| !self.pressure.installs.contains_key(id));
+        even.map(|(_, presses)| presses).sum()
     }
 
     /// The highest view that a correct replica wanted or entered.
@@ -44,8 +50,8 @@ impl Checker {
     }
 
     /// How many states correct replicas installed.
-    pub const fn installs(&self) -> u64 {
-        self.pressure.installs
+    pub fn installs(&self) -> u64 {
+        self.pressure.installs.values().sum()
     }
 
     /// The view changes of a replica that no checkpoint has made up for.
@@ -54,13 +60,13 @@ impl Checker {
     }
 
     /// A correct replica says that it suspects the primary.
-    pub(super) const fn suspected(&mut self) {
-        self.pressure.presses += 1;
+    pub(super) fn suspected(&mut self, id: u32) {
+        *self.pressure.presses.entry(id).or_default() += 1;
     }
 
     /// A correct replica leaves its view.
     pub(super) fn left(&mut self, id: u32, view: View) {
-        self.pressure.presses += 1;
+        self.suspected(id);
         let (attempts, changed) = self.pressure.attempts.entry(id).or_default();
         *attempts = (*attempts + 1).min(MOST_ATTEMPTS);
         *changed = true;

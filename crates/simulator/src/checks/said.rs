@@ -40,7 +40,7 @@ impl Checker {
                     format!("replica {id} spreads evidence of {:?}, which is not durable", evidence.lie())
                 });
             }
-            Message::Suspect { .. } => self.suspected(),
+            Message::Suspect { .. } => self.suspected(id),
             Message::NewView(new_view) => self.opened(id, new_view),
             Message::PrePrepare { header, body } if header.replica.0 == id => self.proposed(id, header, body),
             Message::FetchBody { digest } => self.fetched(id, *digest),
